@@ -1,0 +1,3 @@
+"""slurm-gateway."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,70 @@
+"""``slurm-gateway``: finds the command, runs it, and turns what went wrong into one line and a hint.
+
+Each command is a module of its own with ``register(commands)``, imported when the command line names it, so that ``--help`` and the
+commands for people load nothing of the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway import __version__
+from gateway.errors import CommandError
+
+USAGE = 2
+
+_COMMANDS = {
+    "serve": "run the gateway",
+    "check": "say everything that is wrong with a configuration",
+    "enroll": "give a user a second factor",
+    "disenroll": "take a user's second factors away and end their sessions",
+    "keys": "make the keys that seal the second factors",
+    "nginx": "write the nginx configuration",
+}
+
+
+def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; only the command that ``argv`` names is imported and described in full."""
+    parser = argparse.ArgumentParser(
+        prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get("SLURM_GATEWAY_CONFIG"),
+        help="the configuration (TOML); without it, SLURM_GATEWAY_CONFIG names it",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    named = next((word for word in argv if word in _COMMANDS), None)
+    for name, summary in _COMMANDS.items():
+        if name == named:
+            importlib.import_module(f"gateway.cli.{name}").register(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = build_parser(words).parse_args(words)
+        return int(arguments.run(arguments))
+    except CommandError as error:
+        sys.stderr.write(f"slurm-gateway: {error.message}\nhint: {error.hint}\n")
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"slurm-gateway: this command needs the module {error.name}\nhint: pip install 'slurm-gateway[server]'\n")
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,32 @@
+"""TOML to frozen values; every problem at once, with its place in the file.
+
+``values`` (kinds of value) → ``model`` (what can be set) → ``load`` (file to model) · ``secrets`` (files that hold keys) ·
+``reference`` (the table in README.md, made from the model)
+"""
+
+from gateway.config.load import ConfigurationError, Problem, load, parse
+from gateway.config.model import Audit, Cluster, Config, Directory, Log, Server, Sessions, Slurm, Store, Throttle, Totp
+from gateway.config.secrets import Secret, SecretFileError, read_secret
+from gateway.config.values import Endpoint
+
+__all__ = [
+    "Audit",
+    "Cluster",
+    "Config",
+    "ConfigurationError",
+    "Directory",
+    "Endpoint",
+    "Log",
+    "Problem",
+    "Secret",
+    "SecretFileError",
+    "Server",
+    "Sessions",
+    "Slurm",
+    "Store",
+    "Throttle",
+    "Totp",
+    "load",
+    "parse",
+    "read_secret",
+]

@@ -1,0 +1,186 @@
+"""What can be configured: frozen values, each with its default and the sentence that the reference prints for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.config.values import AbsolutePath, Duration, Listen, Networks, Size, Upstream
+
+
+class Section(BaseModel):
+    """A table of the file: strict types, no unknown keys, nothing of the input repeated in errors."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+class Server(Section):
+    """The gateway's own listeners, workers and limits."""
+
+    listen: Listen = Field(description="where nginx reaches the gateway: `unix:/path` or `host:port`")
+    admin_listen: Listen | None = Field(None, description="where `/health/*` and `/metrics` are served; keep it off the public network")
+    workers: int = Field(1, ge=1, le=64, description="processes that serve requests")
+    socket_mode: str = Field("0660", pattern=r"^0[0-7]{3}$", description="mode of the unix socket; its group is that of a setgid directory")
+    trusted_proxies: tuple[Networks, ...] = Field(
+        (), strict=False, description="peers on a TCP listener whose X-Forwarded-For and X-Request-ID are believed; a unix socket's peer always is"
+    )
+    max_body: Size = Field(50 * 1024**2, description="largest request body that is carried to slurmrestd, which itself takes 50 MiB")
+    max_chunked: int = Field(4, ge=1, le=1000, description="chunked bodies a worker collects at once, each up to `max_body`; more wait, then get 503")
+    max_header: Size = Field(16 * 1024, description="largest header field or request line")
+    max_connections: int = Field(1024, ge=16, le=100_000, description="connections a worker accepts at once; more wait in the kernel's queue")
+    keepalive_timeout: Duration = Field(120.0, description="idle time after which a client's connection is closed; longer than nginx's own")
+    body_timeout: Duration = Field(30.0, description="longest silence while a request body arrives, or while the client does not read its answer")
+    stop_timeout: Duration = Field(30.0, description="how long requests under way may finish after SIGTERM")
+
+
+def _store_url(url: str) -> str:
+    if not re.fullmatch(r"sqlite:////[^\0?#]{1,1000}", url):
+        raise ValueError("must be sqlite:////absolute/path/of/gateway.db")
+    return url
+
+
+class Store(Section):
+    """Where sessions, second factors and throttle counters are kept."""
+
+    url: Annotated[str, AfterValidator(_store_url)] = Field(description="`sqlite:////absolute/path`; the folder must be writable for the gateway's user")
+    key_ring_file: AbsolutePath = Field(description="keys that seal the TOTP secrets, newest first; made by `slurm-gateway keys init`")
+    busy_timeout: Duration = Field(5.0, description="how long a statement waits for another writer before the answer is 503")
+
+
+def _ldap_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"ldap", "ldaps"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be ldaps://host[:port] or ldap://host[:port]")
+    return url
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+class Directory(Section):
+    """LDAP: a service account finds the person, the person's own bind proves the password."""
+
+    urls: tuple[Annotated[str, AfterValidator(_ldap_url)], ...] = Field(strict=False, min_length=1, description="servers, tried in this order")
+    start_tls: bool = Field(False, description="StartTLS on `ldap://` connections")
+    allow_plaintext: bool = Field(False, description="permit `ldap://` without StartTLS, on loopback only")
+    ca_file: AbsolutePath | None = Field(None, description="CA certificates that the servers' certificates must chain to; the system's without it")
+    bind_dn: str = Field("", description="the service account that searches; empty searches anonymously")
+    bind_password_file: AbsolutePath | None = Field(None, description="file that holds the service account's password")
+    user_base: str = Field(min_length=1, description="where people are searched for, with the whole subtree")
+    user_filter: str = Field("(objectClass=*)", pattern=r"^\(.*\)$", description="a filter that people must match besides their name")
+    login_attribute: str = Field("uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that the typed name is compared with")
+    name_attribute: str = Field("uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute whose value is the Slurm user, in its own spelling")
+    uid_attribute: str = Field("uidNumber", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that holds the numeric uid")
+    required_group: str | None = Field(None, description="DN of the group that a person must be in; none lets everyone in who has both factors")
+    group_member_attribute: str = Field(
+        "member", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="how the group names members: `member`, `uniqueMember` (a DN) or `memberUid` (a name)"
+    )
+    timeout: Duration = Field(5.0, description="longest wait for one server to connect, and for each of its answers")
+    max_binds: int = Field(8, ge=1, le=256, description="sign-ins a worker checks with the directory at once; more wait")
+    queue_timeout: Duration = Field(10.0, description="how long a sign-in waits for its turn before the answer is 503")
+
+    @model_validator(mode="after")
+    def _sealed_wire(self) -> Self:
+        bare = [url for url in self.urls if url.startswith("ldap:") and not self.start_tls]
+        if bare and not (self.allow_plaintext and all(map(_is_loopback, bare))):
+            raise ValueError("ldap:// without start_tls would send passwords in the clear; use ldaps://, or start_tls = true")
+        if self.bind_dn and self.bind_password_file is None:
+            raise ValueError("bind_dn needs bind_password_file")
+        return self
+
+
+class Totp(Section):
+    """One-time codes (RFC 6238: SHA-1, six digits, thirty seconds, as every authenticator app has them)."""
+
+    issuer: str = Field("slurm-gateway", pattern=r"^[^:\x00-\x1f]{1,64}$", description="the name that authenticator apps show above the code")
+    window: int = Field(1, ge=0, le=2, description="steps of 30 s that a clock may be off, either way")
+
+
+class Sessions(Section):
+    """How long a sign-in lasts."""
+
+    lifetime: Duration = Field(12 * 3600.0, description="a session ends this long after signing in, whatever happens")
+    idle: Duration = Field(3600.0, description="a session ends when it has not been used for this long")
+    cache: Duration = Field(0.5, le=1.0, description="how long a worker believes what it read of a session; an ended one dies within this time")
+
+
+class Throttle(Section):
+    """How many failed sign-ins are borne within a window; the next is answered 429 before anything is evaluated."""
+
+    window: Duration = Field(300.0, description="the length of the window")
+    account: int = Field(10, ge=1, le=10_000, description="failures per account")
+    address: int = Field(100, ge=1, le=100_000, description="failures per client address")
+
+
+class Slurm(Section):
+    """Who may never be minted for, and for how long the others are."""
+
+    default_cluster: str = Field(description="the cluster that `/slurm/…` without `/clusters/NAME` means")
+    minimum_uid: int = Field(1000, ge=1, le=2**32 - 2, description="no token is minted for a uid below this")
+    slurm_user: str = Field("slurm", description="SlurmUser of slurm.conf: a token for it would be root on the cluster, so none is minted")
+    reserved_users: tuple[str, ...] = Field((), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them")
+    token_lifetime: Duration = Field(60.0, ge=10, le=3600, description="life of a minted Slurm JWT; each is kept until half of it is over")
+
+
+class Cluster(Section):
+    """One cluster: where its slurmrestd is, and the key that it believes."""
+
+    url: Upstream = Field(description="slurmrestd: `unix:/path` or `http://host:port`")
+    jwt_key_file: AbsolutePath | None = Field(None, description="HS256: the file that slurm.conf names in `jwt_key=`, byte for byte")
+    jwt_private_key_file: AbsolutePath | None = Field(None, description="RS256: the private key (PEM) whose public half is in slurm.conf's `jwks=`")
+    jwt_kid: str | None = Field(None, min_length=1, max_length=255, description="RS256: the key's `kid` in that JWKS")
+    pool: int = Field(12, ge=1, le=100, description="connections a worker opens at once; slurmrestd bears 124 in all, from everyone")
+    pool_wait: Duration = Field(30.0, description="how long a request waits for one of them before the answer is 503")
+    pool_idle: Duration = Field(5.0, description="an idle connection is closed after this, for slurmrestd never closes one")
+    connect_timeout: Duration = Field(5.0, description="longest wait for a connection")
+    answer_timeout: Duration = Field(120.0, description="longest wait for the first byte of the answer")
+    read_timeout: Duration = Field(60.0, description="longest silence within an answer")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.jwt_key_file is None) == (self.jwt_private_key_file is None):
+            raise ValueError("give either jwt_key_file (HS256) or jwt_private_key_file (RS256)")
+        if self.jwt_private_key_file is not None and self.jwt_kid is None:
+            raise ValueError("RS256 needs jwt_kid: Slurm refuses a token without one")
+        return self
+
+
+class Audit(Section):
+    """The trail of who did what."""
+
+    file: AbsolutePath | None = Field(None, description="one JSON line an event is appended here; standard error without it")
+
+
+class Log(Section):
+    """The log on standard error, one JSON line an event."""
+
+    level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`")
+    requests: bool = Field(True, description="one line for each request, with its id, user, status and time")
+
+
+ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: Server
+    store: Store
+    directory: Directory
+    totp: Totp = Totp()  # type: ignore[call-arg]  # pydantic fills the defaults
+    sessions: Sessions = Sessions()  # type: ignore[call-arg]
+    throttle: Throttle = Throttle()  # type: ignore[call-arg]
+    slurm: Slurm
+    clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    audit: Audit = Audit()  # type: ignore[call-arg]
+    log: Log = Log()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Self:
+        if self.slurm.default_cluster not in self.clusters:
+            raise ValueError(f"slurm.default_cluster names none of the clusters: {', '.join(sorted(self.clusters))}")
+        return self

@@ -1,0 +1,60 @@
+"""Reading files that hold secrets: only ones that nobody else may read, and into a type that never shows them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_MAX_SECRET = 64 * 1024
+
+
+class Secret:
+    """Bytes that never appear in a repr, a log, an error or a pickle; ``reveal`` is the only way to them."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """Return the bytes."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+
+class SecretFileError(Exception):
+    """A secret file is missing, unreadable, empty, too large, or open to others; the text says which and what to do."""
+
+
+def read_secret(path: Path) -> Secret:
+    """Return the raw bytes of ``path``, a trailing newline included; raise SecretFileError unless it is ours or root's alone.
+
+    The mode is asked of the open descriptor, so the file that was judged is the file that is read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SecretFileError(f"{path} cannot be read: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SecretFileError(f"{path} is not a regular file")
+        if status.st_mode & 0o077:
+            raise SecretFileError(f"{path} may be used by others (mode {stat.S_IMODE(status.st_mode):04o}): chmod 0400 it")
+        if status.st_uid not in {0, os.geteuid()}:
+            raise SecretFileError(f"{path} belongs to uid {status.st_uid}, who could change it: chown it to uid {os.geteuid()} or root")
+        value = file.read(_MAX_SECRET + 1)
+    if not value:
+        raise SecretFileError(f"{path} is empty")
+    if len(value) > _MAX_SECRET:
+        raise SecretFileError(f"{path} is larger than {_MAX_SECRET} bytes")
+    return Secret(value)

@@ -1,0 +1,56 @@
+"""Where a canonical path leads, and whether a request changes something (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+
+from gateway.errors import MethodNotAllowed, NotFound
+
+OPENAPI = frozenset({"/openapi", "/openapi.json", "/openapi.yaml", "/openapi/v3"})
+# slurmrestd answers 404 or 405 to the other methods, HEAD with malformed HTTP (SLURM's src/slurmrestd/operations.c).
+METHODS = ("GET", "POST", "DELETE")
+_CLUSTER = re.compile(r"/clusters/([a-z0-9][a-z0-9_-]{0,39})(/.*)")
+_CHANGING_GET = re.compile(r"/slurm/v[0-9.]+/(?:reconfigure|job/[^/]+/requeue)")
+_SUBMIT = re.compile(r"/slurm/v[0-9.]+/job/submit")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A call of Slurm's: the cluster's name, and the path as its slurmrestd knows it."""
+
+    cluster: str
+    path: str
+
+
+def is_proxied(path: str) -> bool:
+    """Tell whether a canonical ``path`` belongs to Slurm: /slurm/…, /slurmdb/…, the OpenAPI documents, or those of a named cluster."""
+    return path.startswith(("/slurm/", "/slurmdb/", "/clusters/")) or path in OPENAPI
+
+
+def route(path: str, method: str, default_cluster: str, clusters: Container[str]) -> Route:
+    """Return where ``path`` leads; raise NotFound for what is not Slurm's or no cluster of ours, MethodNotAllowed for other methods."""
+    cluster, inner = default_cluster, path
+    if named := _CLUSTER.fullmatch(path):
+        cluster, inner = named[1], named[2]
+    if cluster not in clusters:
+        raise NotFound("no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster.")
+    if inner.startswith("/clusters/") or not is_proxied(inner):
+        raise NotFound("no_such_path")
+    if method not in METHODS:
+        allow = ", ".join(METHODS)
+        raise MethodNotAllowed(
+            "method_not_allowed", detail=f"Slurm's calls take {allow}.", hint=f"Use one of {allow}.", headers=(("Allow", allow),)
+        )
+    return Route(cluster, inner)
+
+
+def changes_something(method: str, path: str) -> bool:
+    """Tell whether the call may change the cluster; of GETs two do: reconfigure (23.11 and later) and requeue (26.05)."""
+    return method != "GET" or _CHANGING_GET.fullmatch(path) is not None
+
+
+def is_submission(method: str, path: str) -> bool:
+    """Tell whether the call submits a job, so that its answer names the job's id."""
+    return method == "POST" and _SUBMIT.fullmatch(path) is not None

@@ -1,0 +1,45 @@
+"""The gateway's own tokens: opaque, recognisable by secret scanners, refused by checksum when mistyped (all pure).
+
+``sgw_`` + 43 base62 characters (256 random bits) + 6 of CRC-32, as secret scanners know it from other services.
+The store keeps only the SHA-256: 256 random bits need no slow hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PREFIX = "sgw_"
+_SHAPE = re.compile(r"sgw_[0-9A-Za-z]{49}")
+_BODY = 43
+_CHECKSUM = 6
+ENTROPY_BYTES = 32
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _checksum(text: str) -> str:
+    return _base62(zlib.crc32(text.encode()), _CHECKSUM)
+
+
+def make_token(entropy: bytes) -> str:
+    """Return the token that spells ``entropy``, 32 random bytes; raise ValueError for another number of bytes."""
+    if len(entropy) != ENTROPY_BYTES:
+        raise ValueError(f"a token is made of {ENTROPY_BYTES} random bytes")
+    text = _PREFIX + _base62(int.from_bytes(entropy), _BODY)
+    return text + _checksum(text)
+
+
+def token_digest(token: str) -> bytes | None:
+    """Return the SHA-256 that the store knows ``token`` by, or None when its shape or checksum says that it is none of ours."""
+    if _SHAPE.fullmatch(token) is None or _checksum(token[:-_CHECKSUM]) != token[-_CHECKSUM:]:
+        return None
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,154 @@
+"""Credentials as they arrive, read strictly: JSON, HTTP Basic and X-OTP, and the three ways a request may present itself (pure).
+
+Two kinds of no: what is not even of the right form is 400 and says so; what has the form but cannot be right (an empty password,
+five digits, a name with a space) gets the same 401 as a wrong guess, without the directory being asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config import Secret
+from gateway.errors import BadRequest, CredentialsRefused, CredentialsRequired
+
+MAX_LOGIN_BODY = 8192
+_MAX_PASSWORD_BYTES = 1024
+# ASCII only: no look-alikes, no zero-width characters, nothing that LDAP's matching would fold away (RFC 4518).
+_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_CODE = re.compile(r"[0-9]{6}")
+# Sixteen characters of base32 in four groups, as gateway.signin.recovery makes them.
+_RECOVERY = re.compile(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A user name as typed, a password and a one-time code, each of a form that could be right."""
+
+    username: str
+    password: Secret
+    otp: str
+
+    @property
+    def account(self) -> str:
+        """The name that attempts are counted under: one for every spelling that the directory takes for the same."""
+        return self.username.casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presented:
+    """What a request says of its sender: a token or credentials, and the name that X-SLURM-USER-NAME claims, if any."""
+
+    token: str | None = None
+    credentials: Credentials | None = None
+    claimed_name: str | None = None
+
+
+def credentials(username: object, password: object, otp: object) -> Credentials:
+    """Return credentials that could be right; raise BadRequest for other types, CredentialsRefused for what cannot be right."""
+    if not isinstance(username, str) or not isinstance(password, str) or not isinstance(otp, str):
+        raise BadRequest(
+            "credentials_not_strings",
+            detail="username, password and otp must be strings.",
+            hint='Put the code in quotes too: {"username": "…", "password": "…", "otp": "123456"}.',
+        )
+    if _USERNAME.fullmatch(username) is None:
+        raise CredentialsRefused("username_malformed")
+    try:
+        secret = password.encode()
+    except UnicodeEncodeError:
+        raise CredentialsRefused("password_malformed") from None
+    # RFC 4513 section 5.1.2: a bind without a password succeeds as nobody, so it must never reach the directory.
+    if not password.strip() or "\0" in password or len(secret) > _MAX_PASSWORD_BYTES:
+        raise CredentialsRefused("password_malformed")
+    if _CODE.fullmatch(otp) is None and _RECOVERY.fullmatch(otp) is None:
+        raise CredentialsRefused("code_malformed")
+    return Credentials(username=username, password=Secret(secret), otp=otp)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree
+
+
+def from_json(body: bytes) -> Credentials:
+    """Read ``{"username", "password", "otp"}`` and nothing else; raise BadRequest or CredentialsRefused."""
+    try:
+        tree = json.loads(body, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise BadRequest("body_not_json", detail="The body is not JSON, or has a key twice.", hint=_LOGIN_HINT) from None
+    if not isinstance(tree, dict) or set(tree) != {"username", "password", "otp"}:
+        raise BadRequest("body_wrong_keys", detail="The body must be an object with username, password and otp, and no more.", hint=_LOGIN_HINT)
+    return credentials(tree["username"], tree["password"], tree["otp"])
+
+
+_LOGIN_HINT = """Send {"username": "…", "password": "…", "otp": "123456"} as application/json, or HTTP Basic with the header 'X-OTP: 123456'."""
+
+
+def from_basic(value: str, otp: str | None) -> Credentials:
+    """Read the parameter of an ``Authorization: Basic`` header (RFC 7617) and X-OTP; raise BadRequest or CredentialsRefused."""
+    if otp is None:
+        raise BadRequest(
+            "otp_header_missing",
+            detail="HTTP Basic needs the one-time code as well.",
+            hint="Add the header 'X-OTP: 123456' with the current code of your authenticator.",
+        )
+    try:
+        text = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise BadRequest("basic_malformed", detail="The Basic credentials are not base64 of UTF-8 text.") from None
+    username, colon, password = text.partition(":")
+    if not colon:
+        raise BadRequest("basic_malformed", detail="The Basic credentials have no colon between user name and password.")
+    return credentials(username, password, otp)
+
+
+def _single(values: list[str], name: str) -> str | None:
+    if len(values) > 1:
+        raise BadRequest("header_twice", detail=f"The header {name} stands more than once.", hint="Send it once.")
+    return values[0] if values else None
+
+
+def presented(values_of: Callable[[str], list[str]]) -> Presented:
+    """Read who a request says it is from; ``values_of`` gives all values of a header.
+
+    Raises BadRequest when it presents itself twice or malformed, CredentialsRequired when not at all.
+    """
+    authorization = _single(values_of("Authorization"), "Authorization")
+    slurm_token = _single(values_of("X-SLURM-USER-TOKEN"), "X-SLURM-USER-TOKEN")
+    claimed_name = _single(values_of("X-SLURM-USER-NAME"), "X-SLURM-USER-NAME")
+    otp = _single(values_of("X-OTP"), "X-OTP")
+    if authorization is not None and slurm_token is not None:
+        raise BadRequest("presented_twice", detail="Authorization and X-SLURM-USER-TOKEN both stand in the request.", hint="Send one of them.")
+    if slurm_token is not None:
+        return Presented(token=_token(slurm_token), claimed_name=claimed_name)
+    scheme, _, parameter = (authorization or "").partition(" ")
+    if scheme.casefold() == "basic":
+        return Presented(credentials=from_basic(parameter, otp), claimed_name=claimed_name)
+    if scheme.casefold() == "bearer" and otp is None:
+        return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
+    if scheme.casefold() == "bearer":
+        raise BadRequest("presented_twice", detail="X-OTP goes with HTTP Basic, not with a token.", hint="Leave X-OTP out.")
+    raise CredentialsRequired("nothing_presented", headers=CHALLENGES)
+
+
+def _token(value: str) -> str:
+    if _JWT.fullmatch(value):
+        raise CredentialsRequired(
+            "slurm_jwt_presented",
+            detail="That is a Slurm JWT; the gateway takes only tokens of its own, which begin with sgw_.",
+            headers=CHALLENGES,
+        )
+    return value
+
+
+# RFC 9110 section 11.6.1: a 401 names the schemes that would do.
+CHALLENGES = (("WWW-Authenticate", 'Bearer realm="slurm-gateway", Basic realm="slurm-gateway", charset="UTF-8"'),)

@@ -1,0 +1,37 @@
+"""What slurmrestd's answers mean, where their status alone would mislead (all pure)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+# slurm/slurm_errno.h: ESLURM_AUTH_CRED_INVALID's protocol forms as slurmrestd 20.11 to 22.05 report them in a 500.
+_PROTOCOL_AUTHENTICATION_ERROR = 1007
+_AUTHENTICATION_FAILED = 5005
+_REFUSED = frozenset({_PROTOCOL_AUTHENTICATION_ERROR, _AUTHENTICATION_FAILED})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        tree = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def refused_the_token(status: int, body: bytes) -> bool:
+    """Tell whether Slurm refused the gateway's token: 401 and 511 say so, 500 says it in ``errors`` (22.05 and older)."""
+    if status in {401, 511}:
+        return True
+    if status != 500:  # noqa: PLR2004 - RFC 9110 section 15.6.1
+        return False
+    errors = _object(body).get("errors")
+    if not isinstance(errors, list):
+        return False
+    return any(isinstance(error, dict) and error.get("error_number") in _REFUSED for error in errors)
+
+
+def submitted_job_id(body: bytes) -> int | None:
+    """Return the id of the job that the answer to a submission names, or None."""
+    job_id = _object(body).get("job_id")
+    return job_id if isinstance(job_id, int) and not isinstance(job_id, bool) and job_id > 0 else None
