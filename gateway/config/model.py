@@ -30,7 +30,6 @@ class Server(Section):
     max_body: Size = Field(50 * 1024**2, description="largest request body that is carried to slurmrestd, which itself takes 50 MiB")
     max_chunked: int = Field(4, ge=1, le=1000, description="chunked bodies a worker collects at once, each up to `max_body`; more wait, then get 503")
     max_header: Size = Field(16 * 1024, description="largest header field or request line")
-    max_connections: int = Field(1024, ge=16, le=100_000, description="connections a worker accepts at once; more wait in the kernel's queue")
     keepalive_timeout: Duration = Field(120.0, description="idle time after which a client's connection is closed; longer than nginx's own")
     body_timeout: Duration = Field(30.0, description="longest silence while a request body arrives, or while the client does not read its answer")
     stop_timeout: Duration = Field(30.0, description="how long requests under way may finish after SIGTERM")
@@ -171,13 +170,13 @@ class Config(Section):
     server: Server
     store: Store
     directory: Directory
-    totp: Totp = Totp()  # type: ignore[call-arg]  # pydantic fills the defaults
-    sessions: Sessions = Sessions()  # type: ignore[call-arg]
-    throttle: Throttle = Throttle()  # type: ignore[call-arg]
+    totp: Totp = Totp()
+    sessions: Sessions = Sessions()
+    throttle: Throttle = Throttle()
     slurm: Slurm
     clusters: dict[ClusterName, Cluster] = Field(min_length=1)
-    audit: Audit = Audit()  # type: ignore[call-arg]
-    log: Log = Log()  # type: ignore[call-arg]
+    audit: Audit = Audit()
+    log: Log = Log()
 
     @model_validator(mode="after")
     def _default_exists(self) -> Self:

@@ -137,7 +137,7 @@ def presented(values_of: Callable[[str], list[str]]) -> Presented:
         return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
     if scheme.casefold() == "bearer":
         raise BadRequest("presented_twice", detail="X-OTP goes with HTTP Basic, not with a token.", hint="Leave X-OTP out.")
-    raise CredentialsRequired("nothing_presented", headers=CHALLENGES)
+    raise CredentialsRequired("nothing_presented")
 
 
 def _token(value: str) -> str:
@@ -145,10 +145,6 @@ def _token(value: str) -> str:
         raise CredentialsRequired(
             "slurm_jwt_presented",
             detail="That is a Slurm JWT; the gateway takes only tokens of its own, which begin with sgw_.",
-            headers=CHALLENGES,
         )
     return value
 
-
-# RFC 9110 section 11.6.1: a 401 names the schemes that would do.
-CHALLENGES = (("WWW-Authenticate", 'Bearer realm="slurm-gateway", Basic realm="slurm-gateway", charset="UTF-8"'),)

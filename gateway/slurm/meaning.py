@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# slurm/slurm_errno.h: ESLURM_AUTH_CRED_INVALID's protocol forms as slurmrestd 20.11 to 22.05 report them in a 500.
-_PROTOCOL_AUTHENTICATION_ERROR = 1007
-_AUTHENTICATION_FAILED = 5005
-_REFUSED = frozenset({_PROTOCOL_AUTHENTICATION_ERROR, _AUTHENTICATION_FAILED})
+# slurm/slurm_errno.h: what slurmctld and slurmdbd do to a token that they refuse, as slurmrestd 22.05 reports it in a 500:
+# SLURM_PROTOCOL_AUTHENTICATION_ERROR, and SLURM_PROTOCOL_SOCKET_ZERO_BYTES_SENT (slurmctld hangs up without a word).
+_REFUSED = frozenset({1007, 5005})
+_NUMBER_KEYS = ("error_number", "error_code", "errno")  # each API version has its own
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def refused_the_token(status: int, body: bytes) -> bool:
     errors = _object(body).get("errors")
     if not isinstance(errors, list):
         return False
-    return any(isinstance(error, dict) and error.get("error_number") in _REFUSED for error in errors)
+    return any(isinstance(error, dict) and any(error.get(key) in _REFUSED for key in _NUMBER_KEYS) for error in errors)
 
 
 def submitted_job_id(body: bytes) -> int | None:

@@ -1,0 +1,115 @@
+"""The composition root: a configuration in, the running application out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Self
+
+import structlog
+
+from gateway.config import Cluster, Config, SecretFileError
+from gateway.errors import Refusal
+from gateway.observe.audit import AuditTrail
+from gateway.observe.health import Health
+from gateway.observe.metrics import Metrics
+from gateway.proxy.forward import Upstream
+from gateway.sessions.sessions import Sessions
+from gateway.signin.directory import LdapDirectory
+from gateway.signin.factor import TotpFactor
+from gateway.signin.login import Login
+from gateway.slurm.keys import load_signing_key
+from gateway.slurm.minting import Minter
+from gateway.slurm.names import NameRules
+from gateway.store.attempts import AttemptStore
+from gateway.store.authenticators import AuthenticatorStore
+from gateway.store.engine import open_database
+from gateway.store.sealing import load_key_ring
+from gateway.store.sessions import SessionStore
+from gateway.web.admin import AdminHandler
+from gateway.web.auth import AuthHandlers
+from gateway.web.doorman import Doorman
+from gateway.web.front import FrontDoor
+from gateway.web.proxied import ClusterAccess, ProxiedHandler
+
+logger = structlog.get_logger()
+
+
+class Application:
+    """Everything one worker needs, wired together; made on the loop that will serve it. Raises SecretFileError, AuditUnavailable."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
+        self._database = open_database(config.store.url, config.store.busy_timeout)
+        self._audit = AuditTrail(config.audit.file)
+        self._directory = LdapDirectory(config.directory)
+        self._factor = TotpFactor(AuthenticatorStore(self._database), load_key_ring(config.store.key_ring_file), config.totp)
+        self._clusters = {
+            name: ClusterAccess(upstream=Upstream(cluster), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
+            for name, cluster in config.clusters.items()
+        }
+        self._metrics = Metrics()
+        sessions = Sessions(SessionStore(self._database), config.sessions)
+        login = Login(
+            directory=self._directory, factor=self._factor, attempts=AttemptStore(self._database), settings=config.throttle, names=names
+        )
+        doorman = Doorman(
+            login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime
+        )
+        self.front = FrontDoor(
+            auth=AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server),
+            proxied=ProxiedHandler(
+                doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server
+            ),
+            audit=self._audit,
+            metrics=self._metrics,
+            settings=config.server,
+            log_requests=config.log.requests,
+        )
+        self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
+
+    def reload(self) -> None:
+        """Read the keys anew and open the audit file anew; what cannot be read leaves the old one in use, and is logged."""
+        for name, access in self._clusters.items():
+            self._reload(f"clusters.{name}", partial(_replace_key, access.minter, self._config.clusters[name]))
+        self._reload("store.key_ring_file", lambda: self._factor.replace_ring(load_key_ring(self._config.store.key_ring_file)))
+        self._reload("audit.file", self._audit.reopen)
+        logger.info("reloaded")
+
+    async def close(self) -> None:
+        """Close what is open; requests are over by now."""
+        for access in self._clusters.values():
+            access.upstream.pool.close()
+        self._directory.close()
+        await self._database.close()
+        await asyncio.to_thread(self._audit.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _reload(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (SecretFileError, Refusal) as error:
+            logger.error("reload_failed", what=what, cause=str(error))
+
+    def _health(self) -> Health:
+        probes = {"store": self._database.ping, "directory": self._directory.ping}
+        for name, access in self._clusters.items():
+            single = len(self._clusters) == 1
+            probes["slurmrestd" if single else f"slurmrestd.{name}"] = access.upstream.ping
+        return Health(probes)
+
+    def _measure_pools(self) -> None:
+        for name, access in self._clusters.items():
+            self._metrics.upstream_taken.labels(name).set(access.upstream.pool.taken)
+            self._metrics.upstream_waiting.labels(name).set(access.upstream.pool.waiting)
+
+
+def _replace_key(minter: Minter, cluster: Cluster) -> None:
+    minter.replace_key(load_signing_key(cluster))

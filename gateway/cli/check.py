@@ -1,0 +1,45 @@
+"""``slurm-gateway check``: everything that is wrong with a configuration, at once; what ``serve`` would say, without serving."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from gateway import preflight
+from gateway.cli.configuration import EXIT_CONFIGURATION
+from gateway.config import Config, ConfigurationError, load
+from gateway.errors import CommandError
+
+
+def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
+    """Add the command."""
+    parser = commands.add_parser("check", help="say everything that is wrong with a configuration", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the problems as a JSON list")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the problems; return 0 when there are none, else 3."""
+    if arguments.config is None:
+        raise CommandError("no configuration is named", "Give --config FILE, or set SLURM_GATEWAY_CONFIG.", exit_code=EXIT_CONFIGURATION)
+    found, config = _problems(arguments)
+    if arguments.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        for problem in found:
+            sys.stderr.write(f"{problem}\n")
+    if config is None or found:
+        raise CommandError(f"{arguments.config}: {len(found)} problem(s)", "Correct them, then check again.", exit_code=EXIT_CONFIGURATION)
+    if not arguments.json:
+        sys.stdout.write(f"{arguments.config}: nothing is wrong\n")
+    return 0
+
+
+def _problems(arguments: argparse.Namespace) -> tuple[list[str], Config | None]:
+    try:
+        config = load(arguments.config)
+    except ConfigurationError as error:
+        return [str(problem) for problem in error.problems], None
+    return list(preflight.problems(config)), config

@@ -1,0 +1,32 @@
+"""``slurm-gateway keys init``: make the key ring that seals the second factors, once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from gateway.cli.configuration import configuration, key_ring
+from gateway.errors import CommandError
+from gateway.store.sealing import new_key_ring
+
+
+def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
+    """Add the command."""
+    parser = commands.add_parser("keys", help="make the keys that seal the second factors", description=__doc__)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("init", help="write the key ring unless it is there").set_defaults(run=init)
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write the key ring; what is there already is checked and kept."""
+    config = configuration(arguments)
+    path = config.store.key_ring_file
+    try:
+        written = new_key_ring(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}", "Make its folder, and let the gateway's user write to it.") from None
+    if not written:
+        key_ring(config)
+    sys.stdout.write(f"{path}: {'written; back it up, for without it every second factor is lost' if written else 'was there already, and is kept'}\n")
+    return 0

@@ -1,0 +1,90 @@
+"""The audit trail: one JSON line for each sign-in, refusal and changing request, on the file before the answer goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.errors import AuditUnavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened: ``event`` is ``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol`` or ``disenrol``; never a secret."""
+
+    event: str
+    at: float
+    request_id: str = ""
+    user: str | None = None
+    address: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    cause: str | None = None
+    job_id: int | None = None
+    session: str | None = None
+    factor: str | None = None
+
+    def line(self) -> bytes:
+        """Return the event as one line of ASCII JSON, empty fields left out; json escapes whatever could break a line."""
+        fields = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None and name != "at"}
+        stamp = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return json.dumps({"time": stamp, **fields}, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class AuditTrail:
+    """Appends events to a file (mode 0600), or to standard error when there is none; each line in one write, so that workers share it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._descriptor = _open(path)
+        # One thread: lines keep their order, and a slow disk holds up no loop.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
+
+    async def write(self, event: Event) -> None:
+        """Append ``event``; return when the kernel has it. Raises AuditUnavailable."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.write_now, event)
+
+    def write_now(self, event: Event) -> None:
+        """Append ``event`` from a command, which has no loop. Raises AuditUnavailable."""
+        line = event.line()
+        try:
+            written = os.write(self._descriptor, line)
+        except OSError as error:
+            raise AuditUnavailable(f"audit: {error.strerror}") from error
+        if written != len(line):
+            raise AuditUnavailable("audit: the line was cut, is the disk full?")
+
+    def reopen(self) -> None:
+        """Open the file anew, after it was moved away."""
+        fresh = _open(self._path)
+        old, self._descriptor = self._descriptor, fresh
+        if self._path is not None:
+            self._thread.submit(os.close, old)
+
+    def close(self) -> None:
+        """Write what waits and close."""
+        self._thread.shutdown(wait=True)
+        if self._path is not None:
+            os.close(self._descriptor)
+
+
+def _open(path: Path | None) -> int:
+    if path is None:
+        return sys.stderr.fileno()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.geteuid() == 0:
+            # A command run by root must leave the file to the gateway's own user.
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        raise AuditUnavailable(f"{path}: {error.strerror}") from error
+    return descriptor

@@ -1,0 +1,42 @@
+"""Metrics for Prometheus. With several workers each keeps its own in files of a shared folder, and any of them answers for all."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# A quick answer of slurmrestd's takes a millisecond, a list of 5,000 jobs a second or two.
+_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """The gateway's counters; labels hold nothing that a client chooses freely."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter("slurm_gateway_requests", "Requests answered.", ["kind", "method", "status"], registry=self._registry)
+        self.refusals = Counter("slurm_gateway_refusals", "Requests that the gateway refused.", ["reason"], registry=self._registry)
+        self.sign_ins = Counter("slurm_gateway_sign_ins", "Sign-ins that succeeded.", ["factor"], registry=self._registry)
+        self.seconds = Histogram(
+            "slurm_gateway_request_seconds", "From the head of a request to the end of its answer.", ["kind"], buckets=_BUCKETS, registry=self._registry
+        )
+        self.under_way = Gauge(
+            "slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum"
+        )
+        self.upstream_taken = Gauge(
+            "slurm_gateway_upstream_connections", "Connections to slurmrestd in use.", ["cluster"], registry=self._registry, multiprocess_mode="livesum"
+        )
+        self.upstream_waiting = Gauge(
+            "slurm_gateway_upstream_waiting", "Requests that wait for a connection.", ["cluster"], registry=self._registry, multiprocess_mode="livesum"
+        )
+
+    def exposition(self) -> bytes:
+        """Return all of it in Prometheus's text format; of every worker, where they share a folder."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # prometheus_client leaves its constructor untyped
+        return generate_latest(shared)

@@ -1,0 +1,82 @@
+"""What would keep the gateway from starting, beyond the form of its configuration: files, keys, modes, folders. All of it at once."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp.http_parser
+
+from gateway.config import Config, SecretFileError, read_secret
+from gateway.slurm.keys import load_signing_key
+from gateway.store.migrate import database_path, shape_problem
+from gateway.store.sealing import load_key_ring
+
+
+def problems(config: Config) -> tuple[str, ...]:
+    """Return everything that is wrong with what ``config`` names, each as ``key: what``; empty when the gateway can start."""
+    return (*_parser(), *_secrets(config), *_files(config), *_folders(config))
+
+
+def has_c_parser() -> bool:
+    """Tell whether aiohttp parses requests with llhttp: its pure-Python parser has let smuggled requests through before."""
+    return aiohttp.http_parser.HttpRequestParser is not aiohttp.http_parser.HttpRequestParserPy
+
+
+def _parser() -> Iterator[str]:
+    if not has_c_parser():
+        yield "aiohttp: its C parser is missing or switched off (AIOHTTP_NO_EXTENSIONS); the gateway does not run without it"
+
+
+def _secrets(config: Config) -> Iterator[str]:
+    yield from _attempt("store.key_ring_file", lambda: load_key_ring(config.store.key_ring_file))
+    password = config.directory.bind_password_file
+    if password is not None:
+        yield from _attempt("directory.bind_password_file", lambda: read_secret(password))
+    for name, cluster in config.clusters.items():
+        key = "jwt_key_file" if cluster.jwt_key_file is not None else "jwt_private_key_file"
+        yield from _attempt(f"clusters.{name}.{key}", lambda cluster=cluster: load_signing_key(cluster))  # type: ignore[misc]
+
+
+def _attempt(key: str, read: Callable[[], object]) -> Iterator[str]:
+    try:
+        read()
+    except SecretFileError as error:
+        yield f"{key}: {error}"
+
+
+def _files(config: Config) -> Iterator[str]:
+    ca_file = config.directory.ca_file
+    if ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=str(ca_file))
+        except ssl.SSLError:
+            yield f"directory.ca_file: {ca_file} holds no certificate in PEM"
+        except OSError as error:
+            yield f"directory.ca_file: {ca_file} cannot be read: {error.strerror}"
+    if problem := shape_problem(config.store.url):
+        yield f"store.url: {database_path(config.store.url)} {problem}"
+
+
+def _folders(config: Config) -> Iterator[str]:
+    yield from _writable("store.url", database_path(config.store.url))
+    if config.audit.file is not None:
+        yield from _writable("audit.file", config.audit.file)
+    for key, listen in (("server.listen", config.server.listen), ("server.admin_listen", config.server.admin_listen)):
+        if listen is not None and listen.path is not None:
+            yield from _folder(key, Path(listen.path).parent)
+
+
+def _writable(key: str, path: Path) -> Iterator[str]:
+    yield from _folder(key, path.parent)
+    if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+        yield f"{key}: {path} is no file that this user may write to"
+
+
+def _folder(key: str, folder: Path) -> Iterator[str]:
+    if not folder.is_dir():
+        yield f"{key}: the folder {folder} does not exist"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield f"{key}: the folder {folder} may not be written to by this user"

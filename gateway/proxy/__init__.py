@@ -1,0 +1,1 @@
+"""Carrying it: ``headers`` (allow-lists, pure) → ``forward`` (one request) → ``pool`` → ``connection`` (one exchange, llhttp)."""

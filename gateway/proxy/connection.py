@@ -1,0 +1,252 @@
+"""One connection to slurmrestd: a request goes out, a reply comes in, parsed by llhttp (through httptools).
+
+slurmrestd's HTTP is its own (malformed rejections, stray bytes after a body, closing after every error), so the parser runs on a bare
+asyncio protocol that knows at each moment what has arrived, and a connection is used again only when its reply was whole and good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httptools
+
+from gateway.errors import UpstreamBroken
+
+# Reading stops above this and goes on below a quarter of it: a slow client holds this much of a reply, not all of it.
+_HIGH_WATER = 256 * 1024
+_LOW_WATER = _HIGH_WATER // 4
+_MAX_HEADERS = 64
+_MAX_HEAD_BYTES = 32 * 1024
+
+
+class Reply:
+    """A reply as it arrives: ``status``, ``headers`` (names in lower case) and ``length`` once its head is there, then its body."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.head_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.head_done.add_done_callback(lambda future: future.cancelled() or future.exception())  # an error nobody waits for is no news
+        self.complete = False
+        self.error: Exception | None = None
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+        self._wakeup: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body in."""
+        self._chunks.append(data)
+        self._buffered += len(data)
+        if self._buffered > _HIGH_WATER:
+            self._connection.pause_reading()
+        self._wake()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Note that nothing more will come: the reply is whole, or ``error`` ended it."""
+        if self.complete or self.error is not None:
+            return
+        self.error = error
+        self.complete = error is None
+        if not self.head_done.done():
+            if error is None:
+                self.head_done.set_result(None)
+            else:
+                self.head_done.set_exception(error)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    async def chunks(self, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109 - a limit on each silence, not on the whole
+        """Yield the body as it arrives; raise UpstreamBroken when it breaks off, TimeoutError after ``timeout`` seconds of silence."""
+        while True:
+            if self._chunks:
+                data = b"".join(self._chunks) if len(self._chunks) > 1 else self._chunks[0]
+                self._chunks.clear()
+                self._buffered = 0
+                self._connection.resume_reading()
+                yield data
+            elif self.error is not None:
+                raise self.error
+            elif self.complete:
+                return
+            else:
+                self._wakeup = asyncio.get_running_loop().create_future()
+                async with asyncio.timeout(timeout):
+                    await self._wakeup
+
+    def whole_body(self) -> bytes | None:
+        """Return the body if all of it has arrived already, else None."""
+        return b"".join(self._chunks) if self.complete else None
+
+
+class Connection(asyncio.Protocol):
+    """The protocol of one connection; one exchange at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._reply: Reply | None = None
+        self._head_bytes = 0
+        self._writable: asyncio.Future[None] | None = None
+        self._paused = False
+        self._suspect = False
+        self._exchanges = 0
+        self._answered = False
+        self.idle_since = 0.0
+
+    # What the pool asks.
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may go out on it: open, its last reply whole and good, and nothing stray behind it."""
+        if self._suspect or self._paused or self._reply is not None:
+            return False
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def failed_when_reused(self) -> bool:
+        """Whether its last request was not its first, and not one byte of an answer to it came."""
+        return self._exchanges > 1 and not self._answered
+
+    def close(self) -> None:
+        """Close at once; a reply under way ends as broken."""
+        self._suspect = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the forwarder does.
+
+    def start(self, head: bytes) -> Reply:
+        """Send ``head`` and return the reply that will come."""
+        self._parser = httptools.HttpResponseParser(self)
+        reply = Reply(self)
+        self._reply = reply
+        self._head_bytes = 0
+        self._exchanges += 1
+        self._answered = False
+        if self._transport is None or self._transport.is_closing():
+            reply.finish(UpstreamBroken("closed_before_sending"))
+        else:
+            self._transport.write(head)
+        return reply
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of the body, waiting while slurmrestd does not read."""
+        if self._transport is None or self._transport.is_closing():
+            return  # the reply knows why
+        self._transport.write(data)
+        if self._writable is not None:
+            await self._writable
+
+    def pause_reading(self) -> None:
+        """Let the kernel hold what comes: the client is slower than slurmrestd."""
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; bytes that belong to no reply make the connection suspect."""
+        reply = self._reply
+        if reply is None or self._parser is None:
+            self.close()
+            return
+        self._answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._suspect = True
+            if not reply.complete:
+                self._malformed(reply, error)
+        if reply.complete and self._suspect:
+            self.close()
+
+    def _malformed(self, reply: Reply, error: Exception) -> None:
+        broken = UpstreamBroken(f"malformed reply: {type(error).__name__}")
+        broken.__cause__ = error
+        reply.finish(broken)
+        self.close()
+
+    def eof_received(self) -> bool:
+        """Slurmrestd has closed: a reply that has no length is whole now."""
+        reply = self._reply
+        if reply is not None and reply.head_done.done() and reply.length is None:
+            self._suspect = True
+            reply.finish()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what was under way."""
+        self._suspect = True
+        if self._reply is not None:
+            self._reply.finish(UpstreamBroken("connection lost" if exc is None else f"connection lost: {type(exc).__name__}"))
+            self._reply = None
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        """Slurmrestd reads more slowly than we send."""
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # What the parser calls.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header in, within bounds."""
+        reply = self._reply
+        self._head_bytes += len(name) + len(value)
+        if reply is None or len(reply.headers) >= _MAX_HEADERS or self._head_bytes > _MAX_HEAD_BYTES:
+            raise ValueError("too many headers")
+        reply.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there, unless it was an interim one (RFC 9110 section 15.2)."""
+        reply, parser = self._reply, self._parser
+        if reply is None or parser is None:
+            raise ValueError("a head without a request")
+        status = parser.get_status_code()
+        if status < 200:  # noqa: PLR2004 - interim responses are 1xx
+            reply.headers.clear()
+            return
+        reply.status = status
+        reply.length = next((int(value) for name, value in reply.headers if name == b"content-length"), None)
+        if not reply.head_done.done():
+            reply.head_done.set_result(None)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass a piece of the body on."""
+        if self._reply is not None:
+            self._reply.feed(data)
+
+    def on_message_complete(self) -> None:
+        """The reply is whole; the connection may be used again if it was good and slurmrestd does not mean to close."""
+        reply, parser = self._reply, self._parser
+        if reply is None or parser is None or reply.status == 0:
+            return
+        # slurmrestd closes after every error, and what it says of it in the head is not to be relied on.
+        if reply.status >= 400 or not parser.should_keep_alive():  # noqa: PLR2004 - RFC 9110 section 15.5
+            self._suspect = True
+        reply.finish()
+        self._reply = None

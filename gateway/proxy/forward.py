@@ -1,0 +1,94 @@
+"""Carrying one request to slurmrestd: sent once, or, if it changes nothing, once more when a kept connection turned out dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.config import Cluster
+from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.proxy.connection import Connection, Reply
+from gateway.proxy.headers import Head
+from gateway.proxy.pool import Pool
+
+
+class Upstream:
+    """One cluster's slurmrestd."""
+
+    def __init__(self, settings: Cluster) -> None:
+        self._settings = settings
+        self.pool = Pool(settings)
+        url = settings.url
+        self._host = "localhost" if url.path is not None else str(url)
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> AsyncIterator[Reply]:
+        """Send a request and give its reply once the head is there; leaving the block returns the connection.
+
+        A request that changes something goes out on a connection of its own making: then a failure to connect proves that it never
+        left. Raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
+        """
+        connection, reply = await self._start(head, body, fresh=not repeatable, repeatable=repeatable and body is None)
+        try:
+            yield reply
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self.pool.release(connection)
+
+    async def _start(self, head: Head, body: AsyncIterator[bytes] | None, *, fresh: bool, repeatable: bool) -> tuple[Connection, Reply]:
+        connection = await self.pool.acquire(fresh=fresh)
+        try:
+            return connection, await self._send(connection, head, body)
+        except BaseException as error:
+            connection.close()
+            self.pool.release(connection)
+            # slurmrestd had closed the kept connection, at the latest just as it was used: nothing of an answer ever came.
+            if not (isinstance(error, UpstreamBroken) and repeatable and connection.failed_when_reused):
+                raise
+        return await self._start(head, body, fresh=True, repeatable=False)
+
+    async def _send(self, connection: Connection, head: Head, body: AsyncIterator[bytes] | None) -> Reply:
+        reply = connection.start(head.encode(self._host))
+        if body is not None:
+            await self._send_body(connection, reply, body)
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout):
+                await reply.head_done
+        except TimeoutError:
+            raise UpstreamTimeout("no answer in time") from None
+        return reply
+
+    async def _send_body(self, connection: Connection, reply: Reply, body: AsyncIterator[bytes]) -> None:
+        """Send the body piece by piece, and stop when slurmrestd has already answered (RFC 9112 section 9.5)."""
+        async for piece in body:
+            if reply.head_done.done():
+                return
+            try:
+                async with asyncio.timeout(self._settings.read_timeout):
+                    await connection.send(piece)
+            except TimeoutError:
+                raise UpstreamTimeout("slurmrestd does not read the request") from None
+
+    async def body(self, reply: Reply) -> AsyncIterator[bytes]:
+        """Yield the body of ``reply``; raise UpstreamBroken or UpstreamTimeout when it does not come to its end."""
+        try:
+            async for chunk in reply.chunks(self._settings.read_timeout):
+                yield chunk
+        except TimeoutError:
+            raise UpstreamTimeout("the answer stopped arriving") from None
+
+    async def ping(self) -> None:
+        """Raise UpstreamUnreachable, UpstreamTimeout or UpstreamBroken unless slurmrestd answers; it does so to strangers with 401."""
+        connection = await self.pool.acquire(fresh=True)
+        try:
+            reply = connection.start(f"GET /openapi HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+            async with asyncio.timeout(self._settings.connect_timeout):
+                await reply.head_done
+        except TimeoutError:
+            raise UpstreamTimeout("no answer in time") from None
+        finally:
+            connection.close()
+            self.pool.release(connection)

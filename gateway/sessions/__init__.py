@@ -1,0 +1,1 @@
+"""Do I know you? ``tokens`` (opaque, pure) and ``sessions`` (issue, resolve, end)."""

@@ -1,0 +1,245 @@
+"""The directory: a service account finds the person, one bind with the password proves who they are. The only room that knows LDAP.
+
+A refusal is a result (``Denied``); a directory that is down, slow or makes no sense is an error (DirectoryUnavailable).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import ldap
+import ldap.filter
+from ldap.ldapobject import SimpleLDAPObject
+
+from gateway.config import Directory as Settings
+from gateway.config import Secret, read_secret
+from gateway.errors import DirectoryUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Two entries already mean that the name is ambiguous; no answer needs more.
+_SIZE_LIMIT = 2
+_MAX_UID = 2**32 - 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody whose password was right: the Slurm user in the directory's own spelling, and whether the group has them."""
+
+    username: str
+    uid: int
+    member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The directory said no; ``cause`` is for the audit trail alone."""
+
+    cause: str
+
+
+class Directory(Protocol):
+    """Something that can tell who a user name and a password belong to."""
+
+    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
+        """Return the person, or why not; raise DirectoryUnavailable."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise DirectoryUnavailable unless a server answers the service account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    dn: str
+    attributes: dict[str, list[bytes]]
+
+
+class LdapDirectory:
+    """Search, then bind (RFC 4513 section 5.1.3), on threads of its own, so that no server can hold the event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(settings.max_binds, thread_name_prefix="ldap")
+        self._turns = asyncio.Semaphore(settings.max_binds)
+
+    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
+        """Return the person, or why not; exactly one bind with the password is made. Raises DirectoryUnavailable."""
+        async with _Turn(self._turns, self._settings.queue_timeout):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._authenticate, username, password)
+
+    async def ping(self) -> None:
+        """Raise DirectoryUnavailable unless a server answers the service account."""
+        async with _Turn(self._turns, self._settings.queue_timeout):
+            connection = await asyncio.get_running_loop().run_in_executor(self._threads, self._connect)
+            connection.unbind_s()
+
+    def close(self) -> None:
+        """Let the threads end once they are idle."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _authenticate(self, username: str, password: Secret) -> Person | Denied:
+        connection = self._connect()
+        try:
+            found = self._find(connection, username)
+            # For a name that nobody has, the same questions about one that cannot be: its time is not to tell it apart.
+            entry = self._nobody() if isinstance(found, Denied) else found
+            member = self._is_member(connection, entry)
+            refused = self._bind(connection, entry.dn, password)
+            if isinstance(found, Denied):
+                return found
+            return Denied(refused) if refused else self._person(entry, member=member)
+        except ldap.LDAPError as error:
+            raise DirectoryUnavailable(_describe(error)) from error
+        finally:
+            _unbind(connection)
+
+    def _connect(self) -> SimpleLDAPObject:
+        """Return a connection to the first server that takes the service account; the others are tried in order."""
+        failures = []
+        for url in self._settings.urls:
+            connection = None
+            try:
+                connection = self._open(url)
+                self._bind_service(connection)
+            except (ldap.LDAPError, OSError) as error:
+                failures.append(f"{url}: {_describe(error)}")
+                if connection is not None:
+                    _unbind(connection)
+                continue
+            return connection
+        raise DirectoryUnavailable("; ".join(failures))
+
+    def _open(self, url: str) -> SimpleLDAPObject:
+        connection: SimpleLDAPObject = ldap.initialize(url)
+        settings = self._settings
+        connection.set_option(ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3)
+        connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.timeout)
+        connection.set_option(ldap.OPT_TIMEOUT, settings.timeout)
+        connection.set_option(ldap.OPT_REFERRALS, ldap.OPT_OFF)
+        connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
+        if settings.ca_file is not None:
+            connection.set_option(ldap.OPT_X_TLS_CACERTFILE, str(settings.ca_file))
+        # A new context takes the options above, and reads the CA file anew: a renewed one needs no restart.
+        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+        if settings.start_tls and url.startswith("ldap:"):
+            connection.start_tls_s()
+        return connection
+
+    def _bind_service(self, connection: SimpleLDAPObject) -> None:
+        settings = self._settings
+        if not settings.bind_dn or settings.bind_password_file is None:
+            connection.simple_bind_s()
+            return
+        password = read_secret(settings.bind_password_file).reveal().rstrip(b"\r\n")
+        if not password:
+            raise DirectoryUnavailable("the service account's password file is empty")
+        connection.simple_bind_s(settings.bind_dn, password.decode())
+
+    def _find(self, connection: SimpleLDAPObject, username: str) -> _Entry | Denied:
+        settings = self._settings
+        name = ldap.filter.escape_filter_chars(username, escape_mode=1)
+        entries = connection.search_ext_s(
+            settings.user_base,
+            ldap.SCOPE_SUBTREE,
+            f"(&{settings.user_filter}({settings.login_attribute}={name}))",
+            [settings.name_attribute, settings.uid_attribute],
+            timeout=settings.timeout,
+            sizelimit=_SIZE_LIMIT,
+        )
+        # Search references (RFC 4511 section 4.5.3) come with no DN, and are not followed.
+        found = [_Entry(dn=dn, attributes={key.casefold(): values for key, values in pairs.items()}) for dn, pairs in entries if dn]
+        if not found:
+            return Denied("user_unknown")
+        return found[0] if len(found) == 1 else Denied("user_ambiguous")
+
+    def _nobody(self) -> _Entry:
+        return _Entry(dn=f"{self._settings.login_attribute}={secrets.token_hex(8)},{self._settings.user_base}", attributes={})
+
+    def _is_member(self, connection: SimpleLDAPObject, entry: _Entry) -> bool:
+        settings = self._settings
+        if settings.required_group is None:
+            return True
+        value = entry.dn
+        if settings.group_member_attribute.casefold() == "memberuid":
+            value = _text(entry, settings.name_attribute) or ""
+        wanted = ldap.filter.escape_filter_chars(value, escape_mode=1)
+        try:
+            groups = connection.search_ext_s(
+                settings.required_group,
+                ldap.SCOPE_BASE,
+                f"({settings.group_member_attribute}={wanted})",
+                ["1.1"],  # RFC 4511 section 4.5.1.8: no attributes
+                timeout=settings.timeout,
+            )
+        except ldap.NO_SUCH_OBJECT:
+            raise DirectoryUnavailable("the required group does not exist, or the service account may not read it") from None
+        return any(dn for dn, _ in groups)
+
+    def _bind(self, connection: SimpleLDAPObject, dn: str, password: Secret) -> str | None:
+        """Bind as ``dn``; return None when the password is right, else why not. Raises LDAPError when it cannot be told."""
+        try:
+            connection.simple_bind_s(dn, password.reveal().decode())
+        except (ldap.INVALID_CREDENTIALS, ldap.INVALID_DN_SYNTAX, ldap.NO_SUCH_OBJECT):
+            return "password_refused"  # servers answer the same for a locked account, on purpose
+        except (ldap.INSUFFICIENT_ACCESS, ldap.UNWILLING_TO_PERFORM, ldap.CONSTRAINT_VIOLATION, ldap.INAPPROPRIATE_AUTH):
+            return "account_unusable"
+        return None
+
+    def _person(self, entry: _Entry, *, member: bool) -> Person | Denied:
+        """Return who the entry is; the name is the directory's own, never the typed one: Slurm tells ALICE from alice, LDAP does not."""
+        username = _text(entry, self._settings.name_attribute)
+        if username is None:
+            return Denied("name_missing_or_ambiguous")
+        uid = _text(entry, self._settings.uid_attribute)
+        if uid is None or not (uid.isascii() and uid.isdigit()) or int(uid) > _MAX_UID:
+            return Denied("uid_missing_or_malformed")
+        return Person(username=username, uid=int(uid), member=member)
+
+
+class _Turn:
+    """A place among the binds under way, or 503 after a wait."""
+
+    def __init__(self, turns: asyncio.Semaphore, timeout: float) -> None:
+        self._turns = turns
+        self._timeout = timeout
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise DirectoryUnavailable("too many sign-ins wait for the directory") from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.release()
+
+
+def _text(entry: _Entry, attribute: str) -> str | None:
+    values = entry.attributes.get(attribute.casefold(), [])
+    if len(values) != 1:
+        return None
+    try:
+        return values[0].decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def _describe(error: Exception) -> str:
+    """Return what the library says of a failure: its class and its own short description, never what was sent."""
+    details = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    said = " / ".join(str(details[key]) for key in ("desc", "info") if details.get(key))
+    return f"{type(error).__name__} {said}".strip()
+
+
+def _unbind(connection: SimpleLDAPObject) -> None:
+    try:
+        connection.unbind_s()
+    except ldap.LDAPError as error:
+        logger.debug("unbind failed: %s", _describe(error))

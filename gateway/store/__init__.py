@@ -1,0 +1,2 @@
+"""What must last: ``tables`` · ``migrate`` (their shape) · ``engine`` (transactions) · ``sealing`` (of secrets) ·
+``sessions``, ``authenticators``, ``attempts`` (one file a table)."""

@@ -1,0 +1,112 @@
+"""Handlers of ``/auth``: sign in, who am I, sign out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gateway.config import Server
+from gateway.errors import BadRequest
+from gateway.observe.audit import AuditTrail, Event
+from gateway.sessions.sessions import Issued, Sessions
+from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
+from gateway.web.body import whole
+from gateway.web.context import Context
+from gateway.web.doorman import Doorman
+
+_MAX_CLIENT = 200
+
+
+class AuthHandlers:
+    """What is served under ``/auth``."""
+
+    def __init__(self, *, doorman: Doorman, sessions: Sessions, audit: AuditTrail, settings: Server) -> None:
+        self._doorman = doorman
+        self._sessions = sessions
+        self._audit = audit
+        self._settings = settings
+
+    async def login(self, context: Context) -> web.Response:
+        """Check credentials (JSON, or Basic with X-OTP) and answer with a token."""
+        credentials = await self._credentials(context)
+        who = await self._doorman.sign_in(context, credentials)
+        issued = await self._sessions.issue(who, address=context.address, client=_client(context.request))
+        if _wants_text(context.request):
+            return web.Response(text=issued.token + "\n", headers={"Content-Type": "text/plain; charset=utf-8"})
+        return _json(_issued(issued, context.now))
+
+    async def _credentials(self, context: Context) -> Credentials:
+        request = context.request
+        body = await whole(request, limit=MAX_LOGIN_BODY, timeout=self._settings.body_timeout)
+        if "Authorization" not in request.headers and "X-SLURM-USER-TOKEN" not in request.headers:
+            return from_json(body)
+        who = presented(lambda name: request.headers.getall(name, []))
+        if who.credentials is None or body:
+            raise BadRequest(
+                "login_presented_twice",
+                detail="Sign in with a JSON body, or with HTTP Basic and X-OTP and no body, but not with a token and not with both.",
+            )
+        return who.credentials
+
+    async def show_session(self, context: Context) -> web.Response:
+        """Answer who the token belongs to and how long it lives; never with a token."""
+        identity = await self._doorman.identify(context)
+        return _json(
+            {
+                "username": identity.username,
+                "kind": identity.kind,
+                "expires_at": stamp(identity.expires_at),
+                "idle_expires_at": stamp(identity.idle_expires_at),
+                "second_factor_at": stamp(identity.second_factor_at),
+                "scopes": ["*"],
+            }
+        )
+
+    async def end_session(self, context: Context) -> web.Response:
+        """End the session that the token stands for."""
+        identity = await self._doorman.identify(context)
+        await self._sessions.end(identity)
+        await self._audit.write(
+            Event(
+                event="sign_out",
+                at=context.now,
+                request_id=context.id,
+                user=identity.username,
+                address=context.address,
+                session=identity.session_id,
+            )
+        )
+        return web.Response(status=204)
+
+
+def stamp(seconds: float) -> str:
+    """Return a time as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _issued(issued: Issued, now: float) -> dict[str, object]:
+    return {
+        "token": issued.token,
+        "token_type": "Bearer",
+        "expires_in": int(issued.identity.expires_at - now),
+        "expires_at": stamp(issued.identity.expires_at),
+        "username": issued.identity.username,
+    }
+
+
+def _json(tree: dict[str, object]) -> web.Response:
+    return web.Response(body=json.dumps(tree).encode() + b"\n", headers={"Content-Type": "application/json"})
+
+
+def _wants_text(request: web.BaseRequest) -> bool:
+    """Tell whether the client asks for the bare token: text/plain is the first type it names (RFC 9110 section 12.5.1)."""
+    first = request.headers.get("Accept", "").partition(",")[0].partition(";")[0]
+    return first.strip().casefold() == "text/plain"
+
+
+def _client(request: web.BaseRequest) -> str:
+    """Return what the client calls itself, as printable ASCII of bounded length: people read it in lists of sessions."""
+    said = request.headers.get("User-Agent", "")[:_MAX_CLIENT]
+    return "".join(character if " " <= character <= "~" else "?" for character in said)

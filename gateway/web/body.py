@@ -1,0 +1,34 @@
+"""Reading request bodies: never more than the limit, never waiting longer than the limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway.errors import BadRequest, RequestTimeout, TooLarge
+
+
+async def pieces(request: web.BaseRequest, *, limit: int, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109 - a limit on each silence
+    """Yield the body as it arrives; raise TooLarge above ``limit`` bytes, RequestTimeout after ``timeout`` seconds of silence."""
+    seen = 0
+    while True:
+        try:
+            async with asyncio.timeout(timeout):
+                piece = await request.content.readany()
+        except TimeoutError:
+            raise RequestTimeout("body stalled") from None
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise BadRequest("body broken off", detail="The body broke off or is malformed. Nothing was done.") from error
+        if not piece:
+            return
+        seen += len(piece)
+        if seen > limit:
+            raise TooLarge(f"more than {limit} bytes", detail=f"The body is larger than {limit} bytes.")
+        yield piece
+
+
+async def whole(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:  # noqa: ASYNC109 - as above
+    """Return the whole body; raise what ``pieces`` raises."""
+    return b"".join([piece async for piece in pieces(request, limit=limit, timeout=timeout)])

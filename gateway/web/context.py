@@ -1,0 +1,77 @@
+"""What is known of a request from its first moment: its id, where it came from, when; and what its handling found out about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gateway.config import Server
+from gateway.sessions.sessions import Identity
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One request under way. The later fields are filled in as they become known; the log and the audit trail read them at the end."""
+
+    request: web.BaseRequest
+    id: str
+    address: str
+    now: float
+    started: float
+    kind: str = "other"
+    path: str = ""
+    username: str | None = None
+    identity: Identity | None = None
+    changes: bool = False
+    job_id: int | None = None
+    reason: str | None = None
+    cause: str | None = None
+    audited: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def open_context(request: web.BaseRequest, settings: Server) -> Context:
+    """Read the request's id and address, from nginx if the peer is one that we believe."""
+    peer = _peer(request)
+    headers = request.headers
+    trusted = peer is None or any(peer in network for network in settings.trusted_proxies)
+    address, request_id = str(peer or "local"), None
+    if trusted:
+        claimed = headers.getall("X-Request-ID", [])
+        if len(claimed) == 1 and _REQUEST_ID.fullmatch(claimed[0]):
+            request_id = claimed[0]
+        # Only the last value is nginx's own; whatever stands before it came from outside.
+        forwarded = headers.getall("X-Forwarded-For", [])
+        if forwarded:
+            address = _address(forwarded[-1].rpartition(",")[2].strip()) or address
+    return Context(
+        request=request,
+        id=request_id or secrets.token_hex(16),
+        address=address,
+        now=time.time(),
+        started=time.monotonic(),
+        path=request.raw_path.partition("?")[0][:512],
+    )
+
+
+def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the peer's address, or None for a unix socket, whose permissions say who may be there."""
+    peername = request.transport.get_extra_info("peername") if request.transport is not None else None
+    if not isinstance(peername, tuple):
+        return None
+    address = ipaddress.ip_address(peername[0].partition("%")[0])
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

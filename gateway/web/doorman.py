@@ -1,0 +1,62 @@
+"""Who a request is from: a token resolved, or credentials checked for this one request."""
+
+from __future__ import annotations
+
+from gateway.errors import NotPermitted
+from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.metrics import Metrics
+from gateway.sessions.sessions import Identity, Sessions, for_one_request
+from gateway.signin.credentials import Credentials, presented
+from gateway.signin.login import Login, SignedIn
+from gateway.web.context import Context
+
+
+class Doorman:
+    """Turns what a request presents into an identity, or refuses."""
+
+    def __init__(self, *, login: Login, sessions: Sessions, audit: AuditTrail, metrics: Metrics, one_shot_lifetime: float) -> None:
+        self._login = login
+        self._sessions = sessions
+        self._audit = audit
+        self._metrics = metrics
+        self._one_shot_lifetime = one_shot_lifetime
+
+    async def identify(self, context: Context) -> Identity:
+        """Return who the request is from, noting it in ``context``; raise the refusal otherwise."""
+        headers = context.request.headers
+        who = presented(lambda name: headers.getall(name, []))
+        if who.token is not None:
+            identity = await self._sessions.resolve(who.token, context.now)
+        else:
+            # presented() gives a token, credentials, or raises.
+            assert who.credentials is not None  # noqa: S101 - for the type checker
+            identity = for_one_request(await self.sign_in(context, who.credentials), self._one_shot_lifetime)
+        context.username = identity.username
+        context.identity = identity
+        if who.claimed_name is not None and who.claimed_name != identity.username:
+            raise NotPermitted(
+                "claimed_other_name",
+                detail="X-SLURM-USER-NAME names somebody other than the one who signed in.",
+                hint="Leave the header out, or name yourself exactly as Slurm does (GET /auth/session).",
+            )
+        return identity
+
+    async def sign_in(self, context: Context, credentials: Credentials) -> SignedIn:
+        """Check both factors; the sign-in is in the audit trail before anything comes of it."""
+        context.username = credentials.username
+        who = await self._login.sign_in(credentials, context.address, context.now)
+        context.username = who.subject.username
+        await self._audit.write(
+            Event(
+                event="sign_in",
+                at=context.now,
+                request_id=context.id,
+                user=who.subject.username,
+                address=context.address,
+                method=context.request.method,
+                path=context.path,
+                factor=who.method,
+            )
+        )
+        self._metrics.sign_ins.labels(who.method).inc()
+        return who

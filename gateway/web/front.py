@@ -1,0 +1,157 @@
+"""The front door: opens each request, finds its handler by the one spelling of its path, and ends it: refusal to answer, audit, log, metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from gateway.config import Server
+from gateway.errors import InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
+from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.metrics import Metrics
+from gateway.policy.path import canonical
+from gateway.policy.route import METHODS, is_proxied
+from gateway.web import problem
+from gateway.web.auth import AuthHandlers
+from gateway.web.context import Context, open_context
+from gateway.web.proxied import ProxiedHandler
+
+logger = structlog.get_logger()
+
+Handler = Callable[[Context], Awaitable[web.Response]]
+
+
+class FrontDoor:
+    """The handler of every public request."""
+
+    def __init__(
+        self, *, auth: AuthHandlers, proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_requests: bool
+    ) -> None:
+        self._proxied = proxied
+        self._audit = audit
+        self._metrics = metrics
+        self._settings = settings
+        self._log_requests = log_requests
+        self._table: dict[str, dict[str, Handler]] = {
+            "/auth/login": {"POST": auth.login},
+            "/auth/session": {"GET": auth.show_session, "DELETE": auth.end_session},
+            "/health/live": {"GET": _alive},
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer ``request``; every way out of here is timed, counted, logged and, where the trail wants it, audited."""
+        context = open_context(request, self._settings)
+        self._metrics.under_way.inc()
+        status = 499  # what nginx logs for a client that went away before its answer
+        try:
+            response = await self._answer(context)
+            status = response.status
+        except ConnectionError:
+            context.cause = "client_gone"
+            raise
+        finally:
+            self._metrics.under_way.dec()
+            self._note(context, status)
+        return response
+
+    async def _answer(self, context: Context) -> web.StreamResponse:
+        try:
+            response = await self._dispatch(context)
+            if not response.prepared:
+                await self._before_answer(context, response)
+        except Refusal as refusal:
+            response = await self._refused(context, refusal)
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("request_failed", request_id=context.id)
+            response = await self._refused(context, InternalError("unexpected exception"))
+        return response
+
+    async def _dispatch(self, context: Context) -> web.StreamResponse:
+        request = context.request
+        target = canonical(request.raw_path)
+        context.path = target.path
+        if is_proxied(target.path):
+            context.kind = "slurm"
+            return await self._proxied.handle(context, target, lambda response: self._before_answer(context, response))
+        methods = self._table.get(target.path)
+        if methods is None:
+            raise NotFound("no_such_path")
+        context.kind = "auth" if target.path.startswith("/auth/") else "health"
+        handler = methods.get(request.method)
+        if handler is None:
+            allow = ", ".join(methods)
+            raise MethodNotAllowed("method_not_allowed", detail=f"This path takes {allow}.", headers=(("Allow", allow),))
+        return await handler(context)
+
+    async def _before_answer(self, context: Context, response: web.StreamResponse) -> None:
+        """Put our own headers on an answer, and a changing request into the trail before its sender hears of it."""
+        self._seal(context, response)
+        if context.changes and not context.audited:
+            context.audited = True
+            try:
+                await self._audit.write(self._event(context, "request", response.status))
+            except Refusal as refusal:
+                # It has been carried; to hide what Slurm answered would invite doing it twice.
+                logger.error("audit_lost", request_id=context.id, cause=refusal.cause)
+
+    async def _refused(self, context: Context, refusal: Refusal) -> web.StreamResponse:
+        context.reason, context.cause = refusal.reason, refusal.cause
+        self._metrics.refusals.labels(refusal.reason).inc()
+        response = problem.response(refusal, context.id, proxied=context.kind == "slurm")
+        self._seal(context, response)
+        context.audited = True
+        try:
+            await self._audit.write(self._event(context, "refusal", refusal.status))
+        except Unavailable as unavailable:
+            logger.error("audit_lost", request_id=context.id, cause=unavailable.cause)
+        return response
+
+    def _seal(self, context: Context, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers["X-Request-ID"] = context.id
+        headers["Cache-Control"] = "no-store"
+        headers["Server"] = "slurm-gateway"
+
+    def _event(self, context: Context, event: str, status: int) -> Event:
+        return Event(
+            event=event,
+            at=context.now,
+            request_id=context.id,
+            user=context.username,
+            address=context.address,
+            method=context.request.method[:16],
+            path=context.path,
+            status=status,
+            reason=context.reason,
+            cause=context.cause,
+            job_id=context.job_id,
+            session=context.identity.session_id if context.identity else None,
+        )
+
+    def _note(self, context: Context, status: int) -> None:
+        seconds = time.monotonic() - context.started
+        method = context.request.method if context.request.method in METHODS else "other"
+        self._metrics.requests.labels(context.kind, method, str(status)).inc()
+        self._metrics.seconds.labels(context.kind).observe(seconds)
+        if self._log_requests:
+            logger.info(
+                "request",
+                request_id=context.id,
+                user=context.username,
+                address=context.address,
+                method=context.request.method[:16],
+                path=context.path,
+                status=status,
+                reason=context.reason,
+                cause=context.cause,
+                ms=round(seconds * 1000, 1),
+            )
+
+
+async def _alive(_context: Context) -> web.Response:
+    return web.Response(text="ok\n")

@@ -1,0 +1,68 @@
+"""One worker: the application on uvloop behind the sockets that it was given, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from gateway.app import Application
+from gateway.config import Config
+
+logger = structlog.get_logger()
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def run(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the pipe ``parent`` closes because the supervisor died; reload on SIGHUP.
+
+    Raises SecretFileError and Refusal when the application cannot be built.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config, public, admin, parent))
+
+
+async def _serve(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    async with Application(config) as application:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, application.reload)
+        if parent is not None:
+            loop.add_reader(parent, stop.set)
+        doors = [await _open(public, application.front.handle, config)]
+        if admin is not None:
+            doors.append(await _open(admin, application.admin.handle, config))
+        logger.info("serving", pid=os.getpid())
+        await stop.wait()
+        if parent is not None:
+            loop.remove_reader(parent)
+        logger.info("stopping", pid=os.getpid(), limit_seconds=config.server.stop_timeout)
+        # The public door first and to its end: health tells as long as requests are under way.
+        for door in doors:
+            await door.cleanup()
+    logger.info("stopped", pid=os.getpid())
+
+
+async def _open(sock: socket.socket, handler: Handler, config: Config) -> web.ServerRunner:
+    limits = config.server
+    server = web.Server(
+        handler,
+        access_log=None,
+        keepalive_timeout=limits.keepalive_timeout,
+        max_line_size=limits.max_header,
+        max_field_size=limits.max_header,
+        auto_decompress=False,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=limits.stop_timeout)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    return runner
