@@ -52,17 +52,11 @@ class Application:
         }
         self._metrics = Metrics()
         sessions = Sessions(SessionStore(self._database), config.sessions)
-        login = Login(
-            directory=self._directory, factor=self._factor, attempts=AttemptStore(self._database), settings=config.throttle, names=names
-        )
-        doorman = Doorman(
-            login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime
-        )
+        login = Login(directory=self._directory, factor=self._factor, attempts=AttemptStore(self._database), settings=config.throttle, names=names)
+        doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         self.front = FrontDoor(
             auth=AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server),
-            proxied=ProxiedHandler(
-                doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server
-            ),
+            proxied=ProxiedHandler(doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server),
             audit=self._audit,
             metrics=self._metrics,
             settings=config.server,

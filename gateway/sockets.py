@@ -20,7 +20,9 @@ def bind(endpoint: Endpoint, key: str, mode: int = 0o660) -> socket.socket:
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         return socket.create_server((endpoint.host, endpoint.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise CommandError(f"{key}: cannot listen on {endpoint}: {error.strerror or error}", "Is a gateway running there already? Else name another place.") from None
+        raise CommandError(
+            f"{key}: cannot listen on {endpoint}: {error.strerror or error}", "Is a gateway running there already? Else name another place."
+        ) from None
 
 
 def _bind_unix(path: Path, mode: int) -> socket.socket:

@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     enrolled = on_store(config, action)
     if enrolled is None:
+        note(config, "refusal", user, reason="already_enrolled")
         raise CommandError(f"{user} has a second factor already", f"To replace it: slurm-gateway disenroll {user}, then enroll again.")
     if arguments.json:
         fields = {"secret": enrolled.secret, "otpauth_uri": enrolled.otpauth_uri, "recovery_codes": list(enrolled.recovery_codes)}

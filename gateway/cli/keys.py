@@ -28,5 +28,7 @@ def init(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{path} cannot be written: {error.strerror}", "Make its folder, and let the gateway's user write to it.") from None
     if not written:
         key_ring(config)
-    sys.stdout.write(f"{path}: {'written; back it up, for without it every second factor is lost' if written else 'was there already, and is kept'}\n")
+    sys.stdout.write(
+        f"{path}: {'written; back it up, for without it every second factor is lost' if written else 'was there already, and is kept'}\n"
+    )
     return 0

@@ -30,9 +30,7 @@ _COMMANDS = {
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser; only the command that ``argv`` names is imported and described in full."""
-    parser = argparse.ArgumentParser(
-        prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
     parser.add_argument(
         "--config",

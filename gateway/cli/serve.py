@@ -35,7 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     problems = preflight.problems(config)
     if problems:
         sys.stderr.writelines(f"{problem}\n" for problem in problems)
-        raise CommandError(f"{arguments.config}: {len(problems)} problem(s)", "Correct them; 'slurm-gateway check' tells.", exit_code=EXIT_CONFIGURATION)
+        raise CommandError(
+            f"{arguments.config}: {len(problems)} problem(s)", "Correct them; 'slurm-gateway check' tells.", exit_code=EXIT_CONFIGURATION
+        )
     try:
         migrate(config.store.url)
     except StoreUnavailable as error:
@@ -78,7 +80,7 @@ def _supervise(config: Config, public: socket.socket, admin: socket.socket | Non
         supervisor.Supervisor(
             config,
             lambda lifeline: worker.run(config, public, admin, lifeline),
-            lambda pid: multiprocess.mark_process_dead(pid),  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead,
         ).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -44,7 +44,9 @@ def _store_url(url: str) -> str:
 class Store(Section):
     """Where sessions, second factors and throttle counters are kept."""
 
-    url: Annotated[str, AfterValidator(_store_url)] = Field(description="`sqlite:////absolute/path`; the folder must be writable for the gateway's user")
+    url: Annotated[str, AfterValidator(_store_url)] = Field(
+        description="`sqlite:////absolute/path`; the folder must be writable for the gateway's user"
+    )
     key_ring_file: AbsolutePath = Field(description="keys that seal the TOTP secrets, newest first; made by `slurm-gateway keys init`")
     busy_timeout: Duration = Field(5.0, description="how long a statement waits for another writer before the answer is 503")
 
@@ -72,11 +74,15 @@ class Directory(Section):
     user_base: str = Field(min_length=1, description="where people are searched for, with the whole subtree")
     user_filter: str = Field("(objectClass=*)", pattern=r"^\(.*\)$", description="a filter that people must match besides their name")
     login_attribute: str = Field("uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that the typed name is compared with")
-    name_attribute: str = Field("uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute whose value is the Slurm user, in its own spelling")
+    name_attribute: str = Field(
+        "uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute whose value is the Slurm user, in its own spelling"
+    )
     uid_attribute: str = Field("uidNumber", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that holds the numeric uid")
     required_group: str | None = Field(None, description="DN of the group that a person must be in; none lets everyone in who has both factors")
     group_member_attribute: str = Field(
-        "member", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="how the group names members: `member`, `uniqueMember` (a DN) or `memberUid` (a name)"
+        "member",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        description="how the group names members: `member`, `uniqueMember` (a DN) or `memberUid` (a name)",
     )
     timeout: Duration = Field(5.0, description="longest wait for one server to connect, and for each of its answers")
     max_binds: int = Field(8, ge=1, le=256, description="sign-ins a worker checks with the directory at once; more wait")
@@ -121,7 +127,9 @@ class Slurm(Section):
     default_cluster: str = Field(description="the cluster that `/slurm/…` without `/clusters/NAME` means")
     minimum_uid: int = Field(1000, ge=1, le=2**32 - 2, description="no token is minted for a uid below this")
     slurm_user: str = Field("slurm", description="SlurmUser of slurm.conf: a token for it would be root on the cluster, so none is minted")
-    reserved_users: tuple[str, ...] = Field((), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them")
+    reserved_users: tuple[str, ...] = Field(
+        (), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them"
+    )
     token_lifetime: Duration = Field(60.0, ge=10, le=3600, description="life of a minted Slurm JWT; each is kept until half of it is over")
 
 

@@ -20,7 +20,7 @@ class Event:
 
     event: str
     at: float
-    request_id: str = ""
+    request_id: str | None = None
     user: str | None = None
     address: str | None = None
     method: str | None = None

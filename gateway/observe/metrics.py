@@ -21,16 +21,26 @@ class Metrics:
         self.refusals = Counter("slurm_gateway_refusals", "Requests that the gateway refused.", ["reason"], registry=self._registry)
         self.sign_ins = Counter("slurm_gateway_sign_ins", "Sign-ins that succeeded.", ["factor"], registry=self._registry)
         self.seconds = Histogram(
-            "slurm_gateway_request_seconds", "From the head of a request to the end of its answer.", ["kind"], buckets=_BUCKETS, registry=self._registry
+            "slurm_gateway_request_seconds",
+            "From the head of a request to the end of its answer.",
+            ["kind"],
+            buckets=_BUCKETS,
+            registry=self._registry,
         )
-        self.under_way = Gauge(
-            "slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum"
-        )
+        self.under_way = Gauge("slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum")
         self.upstream_taken = Gauge(
-            "slurm_gateway_upstream_connections", "Connections to slurmrestd in use.", ["cluster"], registry=self._registry, multiprocess_mode="livesum"
+            "slurm_gateway_upstream_connections",
+            "Connections to slurmrestd in use.",
+            ["cluster"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
         self.upstream_waiting = Gauge(
-            "slurm_gateway_upstream_waiting", "Requests that wait for a connection.", ["cluster"], registry=self._registry, multiprocess_mode="livesum"
+            "slurm_gateway_upstream_waiting",
+            "Requests that wait for a connection.",
+            ["cluster"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
 
     def exposition(self) -> bytes:

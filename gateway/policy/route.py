@@ -35,14 +35,14 @@ def route(path: str, method: str, default_cluster: str, clusters: Container[str]
     if named := _CLUSTER.fullmatch(path):
         cluster, inner = named[1], named[2]
     if cluster not in clusters:
-        raise NotFound("no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster.")
+        raise NotFound(
+            "no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster."
+        )
     if inner.startswith("/clusters/") or not is_proxied(inner):
         raise NotFound("no_such_path")
     if method not in METHODS:
         allow = ", ".join(METHODS)
-        raise MethodNotAllowed(
-            "method_not_allowed", detail=f"Slurm's calls take {allow}.", hint=f"Use one of {allow}.", headers=(("Allow", allow),)
-        )
+        raise MethodNotAllowed("method_not_allowed", detail=f"Slurm's calls take {allow}.", hint=f"Use one of {allow}.", headers=(("Allow", allow),))
     return Route(cluster, inner)
 
 

@@ -202,11 +202,11 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        """Slurmrestd reads more slowly than we send."""
+        """Wait with sending: slurmrestd reads more slowly than we send."""
         self._writable = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Go on sending: slurmrestd reads again."""
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
         reply.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is there, unless it was an interim one (RFC 9110 section 15.2)."""
+        """Take the head, unless it was an interim one (RFC 9110 section 15.2)."""
         reply, parser = self._reply, self._parser
         if reply is None or parser is None:
             raise ValueError("a head without a request")
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
             self._reply.feed(data)
 
     def on_message_complete(self) -> None:
-        """The reply is whole; the connection may be used again if it was good and slurmrestd does not mean to close."""
+        """End the exchange; the connection may be used again if its reply was good and slurmrestd does not mean to close."""
         reply, parser = self._reply, self._parser
         if reply is None or parser is None or reply.status == 0:
             return

@@ -1,2 +1,5 @@
-"""Who are you? ``credentials`` (read strictly) → ``throttle`` → ``directory`` (password) → ``factor`` (code: ``totp``, ``recovery``),
-put together by ``login``; ``enrolment`` gives people their second factor."""
+"""Who are you?
+
+``credentials`` (read strictly) → ``throttle`` → ``directory`` (password) → ``factor`` (code: ``totp``, ``recovery``), put together by
+``login``; ``enrolment`` gives people their second factor.
+"""

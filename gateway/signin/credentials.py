@@ -147,4 +147,3 @@ def _token(value: str) -> str:
             detail="That is a Slurm JWT; the gateway takes only tokens of its own, which begin with sgw_.",
         )
     return value
-

@@ -10,7 +10,7 @@ from gateway.errors import StoreUnavailable
 from gateway.signin.recovery import code_digest, is_recovery_code
 from gateway.signin.totp import matching_steps
 from gateway.store.authenticators import AuthenticatorRow, AuthenticatorStore
-from gateway.store.sealing import KeyRing, SealBroken
+from gateway.store.sealing import BrokenSealError, KeyRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,5 @@ class TotpFactor:
     def _secret(self, row: AuthenticatorRow) -> str:
         try:
             return self._ring.open(row.sealed_secret, row.seal_row).reveal().decode()
-        except SealBroken as error:
+        except BrokenSealError as error:
             raise StoreUnavailable(f"authenticator {row.id}: {error}") from error

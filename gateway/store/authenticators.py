@@ -85,8 +85,6 @@ class AuthenticatorStore:
         codes = recovery_codes.c
         async with self._database.write() as connection:
             result = await connection.execute(
-                update(recovery_codes)
-                .where(codes.code_sha256 == digest, codes.username == username, codes.used_at.is_(None))
-                .values(used_at=now)
+                update(recovery_codes).where(codes.code_sha256 == digest, codes.username == username, codes.used_at.is_(None)).values(used_at=now)
             )
         return result.rowcount == 1

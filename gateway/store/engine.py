@@ -53,7 +53,9 @@ def open_database(url: str, busy_timeout: float) -> Database:
     """Return the database at ``url`` (``sqlite:////path``); nothing is opened before the first statement."""
     location = make_url(url).set(drivername="sqlite+aiosqlite")
     # A worker's statements are short and few (the sessions' cache sees to it), so a handful of connections do.
-    engine = create_async_engine(location, pool_size=4, max_overflow=0, pool_timeout=busy_timeout, connect_args={"timeout": busy_timeout}, hide_parameters=True)
+    engine = create_async_engine(
+        location, pool_size=4, max_overflow=0, pool_timeout=busy_timeout, connect_args={"timeout": busy_timeout}, hide_parameters=True
+    )
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return Database(engine)

@@ -21,7 +21,7 @@ _LINE = re.compile(rb"([a-z0-9]{1,16}):([A-Za-z0-9+/]{43}=)")
 _VERSION = b"1"
 
 
-class SealBroken(Exception):
+class BrokenSealError(Exception):
     """What was sealed cannot be opened: another row's, changed, or sealed under a key that the ring no longer has."""
 
 
@@ -39,17 +39,17 @@ class KeyRing:
         return head + nonce + self.keys[self.current].encrypt(nonce, plain, head + row.encode())
 
     def open(self, sealed: bytes, row: str) -> Secret:
-        """Return what was sealed for ``row``; raise SealBroken when it is not that, or not whole."""
+        """Return what was sealed for ``row``; raise BrokenSealError when it is not that, or not whole."""
         version, _, rest = sealed.partition(b":")
         key_id, _, body = rest.partition(b":")
         key = self.keys.get(key_id.decode("ascii", "replace"))
         if version != _VERSION or key is None or len(body) <= _NONCE_BYTES:
-            raise SealBroken("sealed under a key that the ring does not have")
+            raise BrokenSealError("sealed under a key that the ring does not have")
         head = version + b":" + key_id + b":"
         try:
             return Secret(key.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], head + row.encode()))
         except InvalidTag:
-            raise SealBroken("not sealed for this row, or changed since") from None
+            raise BrokenSealError("not sealed for this row, or changed since") from None
 
 
 def load_key_ring(path: Path) -> KeyRing:

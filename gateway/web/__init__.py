@@ -1,2 +1,4 @@
-"""The front door: ``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth`` or ``proxied`` · ``admin`` (health,
-metrics) · ``context``, ``body``, ``problem`` (what they share)."""
+"""The front door.
+
+``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth`` or ``proxied`` · ``admin`` (health, metrics) · ``context``, ``body``, ``problem`` (what they share).
+"""

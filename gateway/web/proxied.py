@@ -127,7 +127,9 @@ class _Uploads:
     async def __aenter__(self) -> _Upload:
         request, limit = self._request, self._settings.max_body
         if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
-            raise BadRequest("content_encoded", detail="The body is compressed, which slurmrestd does not take.", hint="Send it without Content-Encoding.")
+            raise BadRequest(
+                "content_encoded", detail="The body is compressed, which slurmrestd does not take.", hint="Send it without Content-Encoding."
+            )
         length = content_length(request.headers.getall("Content-Length", []))
         chunked = "Transfer-Encoding" in request.headers
         if request.method == "GET" and (length or chunked):
