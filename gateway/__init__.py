@@ -1,3 +1,25 @@
-"""slurm-gateway."""
+"""slurm-gateway: an authenticating reverse proxy for Slurm's REST API.
+
+The rooms, from the bottom up; imports point downwards only (a tool checks it):
+
+``errors``       the tree of refusals: status, reason, public text, hint, inside cause
+``config``       TOML to frozen values; every problem at once, with its place in the file
+``store``        what must last: tables, migrations, sealing of secrets
+``observe``      what happened: audit trail, logs, metrics, health
+``policy``       may you? the one spelling of a path, and where it leads (pure)
+``slurm``        speaking Slurm: whom to mint for, keys, minting, meaning of its answers (pure)
+``signin``       who are you? credentials, directory (LDAP), second factor, throttle, login, enrolment
+``sessions``     do I know you? tokens (pure), sessions
+``proxy``        carrying it: headers (pure), one exchange, the pool of connections
+``web``          the front door: handlers of /auth, of Slurm's paths, of health; turns refusals into answers
+``preflight``    what would keep the gateway from starting
+``app``          the composition root: configuration in, running application out
+``worker``       one process that serves; ``supervisor`` keeps several, ``sockets`` binds what they share
+``cli``          what people type: one small file a command
+
+The way of a request: nginx (TLS, limits, request id) → ``web.front`` (one spelling of the path) → ``web.doorman`` (``sessions.resolve``
+or ``signin.login``) → ``policy.route`` → ``slurm.minting`` (a JWT for this user) → ``proxy.headers`` (allow-list) → ``proxy.forward``
+(stream) → the audit trail → the client.
+"""
 
 __version__ = "0.1.0"

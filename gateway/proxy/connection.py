@@ -197,9 +197,20 @@ class Connection(asyncio.Protocol):
         """End what was under way."""
         self._suspect = True
         if self._reply is not None:
-            self._reply.finish(UpstreamBroken("connection lost" if exc is None else f"connection lost: {type(exc).__name__}"))
+            self._reply.finish(self._broken_off(exc))
             self._reply = None
         self.resume_writing()
+
+    def _broken_off(self, exc: Exception | None) -> UpstreamBroken:
+        """Return what a connection that ended too early means: slurmrestd rejects some requests with a status line and nothing more."""
+        status = self._parser.get_status_code() if self._parser is not None and self._answered else 0
+        if status >= 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+            return UpstreamBroken(
+                f"rejected with a bare {status}",
+                detail=f"slurmrestd rejected the request with status {status} and no word why. It did not act on it.",
+                hint="Check the request's size and form; tell your administrators the request id if both are right.",
+            )
+        return UpstreamBroken("connection lost" if exc is None else f"connection lost: {type(exc).__name__}")
 
     def pause_writing(self) -> None:
         """Wait with sending: slurmrestd reads more slowly than we send."""

@@ -1,4 +1,4 @@
-"""Who are you?
+"""Find out who somebody is.
 
 ``credentials`` (read strictly) → ``throttle`` → ``directory`` (password) → ``factor`` (code: ``totp``, ``recovery``), put together by
 ``login``; ``enrolment`` gives people their second factor.

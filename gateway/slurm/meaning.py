@@ -31,6 +31,16 @@ def refused_the_token(status: int, body: bytes) -> bool:
     return any(isinstance(error, dict) and any(error.get(key) in _REFUSED for key in _NUMBER_KEYS) for error in errors)
 
 
+def might_have_refused_the_token(status: int, body: bytes) -> bool:
+    """Tell whether a 500 says nothing of its cause, as 22.05 does for some calls when the token is refused: no error, or just -1."""
+    if status != 500:  # noqa: PLR2004 - RFC 9110 section 15.6.1
+        return False
+    errors = _object(body).get("errors")
+    if not isinstance(errors, list):
+        return False
+    return all(isinstance(error, dict) and any(error.get(key) == -1 for key in _NUMBER_KEYS) for error in errors)
+
+
 def submitted_job_id(body: bytes) -> int | None:
     """Return the id of the job that the answer to a submission names, or None."""
     job_id = _object(body).get("job_id")

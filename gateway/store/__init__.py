@@ -1,4 +1,5 @@
-"""What must last.
+"""Keep what must last.
 
-``tables`` · ``migrate`` (their shape) · ``engine`` (transactions) · ``sealing`` (of secrets) · ``sessions``, ``authenticators``, ``attempts`` (one file a table).
+``tables`` · ``migrate`` (their shape) · ``engine`` (transactions) · ``sealing`` (of secrets) · one file a table: ``sessions``,
+``authenticators``, ``attempts``.
 """

@@ -1,4 +1,5 @@
 """The front door.
 
-``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth`` or ``proxied`` · ``admin`` (health, metrics) · ``context``, ``body``, ``problem`` (what they share).
+``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth`` or ``proxied`` · ``admin`` (health, metrics) · what they
+share: ``context``, ``body``, ``problem``.
 """

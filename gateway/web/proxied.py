@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, RequestTimeout, SlurmRefusedGateway, TooLarge, UpstreamBusy
+from gateway.errors import BadRequest, Refusal, RequestTimeout, SlurmRefusedGateway, TooLarge, UpstreamBusy
 from gateway.policy.path import Target
 from gateway.policy.route import changes_something, is_submission, route
 from gateway.proxy.connection import Reply
 from gateway.proxy.forward import Upstream
 from gateway.proxy.headers import Head, content_length, reply_headers, single_value
-from gateway.slurm.meaning import refused_the_token, submitted_job_id
+from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token, submitted_job_id
 from gateway.slurm.minting import Minter
 from gateway.web import body as bodies
 from gateway.web.context import Context
@@ -23,6 +24,7 @@ from gateway.web.doorman import Doorman
 
 # A reply up to this size is taken whole: its meaning can be read, and it goes out in one piece.
 _SMALL = 64 * 1024
+_VERSION = re.compile(r"/slurm(?:db)?/([^/]+)/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,26 +71,12 @@ class ProxiedHandler:
                 content_length=upload.length,
             )
             async with cluster.upstream.exchange(head, upload.pieces, repeatable=not context.changes) as reply:
-                return await self._answer(context, cluster.upstream, reply, before_stream, submitted=is_submission(request.method, way.path))
-
-    async def _answer(
-        self,
-        context: Context,
-        upstream: Upstream,
-        reply: Reply,
-        before_stream: Callable[[web.StreamResponse], Awaitable[None]],
-        *,
-        submitted: bool,
-    ) -> web.StreamResponse:
-        """Return a small reply whole, having understood it; stream a large one."""
-        content = reply.whole_body()
-        if content is None and reply.length is not None and reply.length <= _SMALL:
-            content = b"".join([chunk async for chunk in upstream.body(reply)])
-        if content is None:
-            return await self._stream(context, upstream, reply, before_stream)
-        if refused_the_token(reply.status, content):
+                content = await _small_content(cluster.upstream, reply)
+                if content is None:
+                    return await self._stream(context, cluster.upstream, reply, before_stream)
+        if await _slurm_refuses(cluster.upstream, head, reply.status, content):
             raise SlurmRefusedGateway(f"slurmrestd answered {reply.status} to the minted token")
-        if submitted and reply.status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+        if is_submission(request.method, way.path) and reply.status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
             context.job_id = submitted_job_id(content)
         return web.Response(status=reply.status, headers=reply_headers(reply.headers), body=content)
 
@@ -113,6 +101,29 @@ class ProxiedHandler:
             raise
         await response.write_eof()
         return response
+
+
+async def _small_content(upstream: Upstream, reply: Reply) -> bytes | None:
+    """Return the body of a small reply, or None for one that is to be streamed."""
+    content = reply.whole_body()
+    if content is None and reply.length is not None and reply.length <= _SMALL:
+        content = b"".join([chunk async for chunk in upstream.body(reply)])
+    return content
+
+
+async def _slurm_refuses(upstream: Upstream, head: Head, status: int, content: bytes) -> bool:
+    """Tell whether Slurm refuses the minted token; where the answer does not say, ping with the same token does."""
+    if refused_the_token(status, content):
+        return True
+    version = _VERSION.match(head.target)
+    if version is None or not might_have_refused_the_token(status, content):
+        return False
+    probe = Head(method="GET", target=f"/slurm/{version[1]}/ping", username=head.username, token=head.token)
+    try:
+        async with upstream.exchange(probe, repeatable=True) as reply:
+            return refused_the_token(reply.status, await _small_content(upstream, reply) or b"")
+    except Refusal:
+        return False
 
 
 class _Uploads:
