@@ -46,8 +46,9 @@ class Application:
         self._audit = AuditTrail(config.audit.file)
         self._directory = LdapDirectory(config.directory)
         self._factor = TotpFactor(AuthenticatorStore(self._database), load_key_ring(config.store.key_ring_file), config.totp)
+        loop = asyncio.get_running_loop()
         self._clusters = {
-            name: ClusterAccess(upstream=Upstream(cluster), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
+            name: ClusterAccess(upstream=Upstream(cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
@@ -60,7 +61,7 @@ class Application:
             audit=self._audit,
             metrics=self._metrics,
             settings=config.server,
-            log_requests=config.log.requests,
+            log_reads=config.log.reads,
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
 

@@ -166,7 +166,7 @@ class Log(Section):
     """The log on standard error, one JSON line an event."""
 
     level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`")
-    requests: bool = Field(True, description="one line for each request, with its id, user, status and time")
+    reads: bool = Field(False, description="a line also for each read that succeeded; nginx's log has them, with the same request id")
 
 
 ClusterName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]

@@ -13,7 +13,7 @@ from typing import cast
 
 import httptools
 
-from gateway.errors import UpstreamBroken
+from gateway.errors import UpstreamBroken, UpstreamTimeout
 
 # Reading stops above this and goes on below a quarter of it: a slow client holds this much of a reply, not all of it.
 _HIGH_WATER = 256 * 1024
@@ -25,13 +25,13 @@ _MAX_HEAD_BYTES = 32 * 1024
 class Reply:
     """A reply as it arrives: ``status``, ``headers`` (names in lower case) and ``length`` once its head is there, then its body."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection = connection
+        self._loop = loop
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
-        self.head_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.head_done.add_done_callback(lambda future: future.cancelled() or future.exception())  # an error nobody waits for is no news
+        self._head_done: asyncio.Future[None] = loop.create_future()
         self.complete = False
         self.error: Exception | None = None
         self._chunks: deque[bytes] = deque()
@@ -52,12 +52,29 @@ class Reply:
             return
         self.error = error
         self.complete = error is None
-        if not self.head_done.done():
-            if error is None:
-                self.head_done.set_result(None)
-            else:
-                self.head_done.set_exception(error)
+        self.note_head()
         self._wake()
+
+    def note_head(self) -> None:
+        """Let whoever waits for the head go on: it is there, or never will be."""
+        if not self._head_done.done():
+            self._head_done.set_result(None)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the head is there, or never will be."""
+        return self._head_done.done()
+
+    async def head(self, timeout: float) -> None:  # noqa: ASYNC109 - kept by a timer of the loop, which costs a third of asyncio.timeout
+        """Wait for the head; raise UpstreamBroken when none will come, UpstreamTimeout after ``timeout`` seconds."""
+        if not self._head_done.done():
+            timer = self._loop.call_later(timeout, self.finish, UpstreamTimeout("no answer in time"))
+            try:
+                await self._head_done
+            finally:
+                timer.cancel()
+        if self.error is not None and self.status == 0:
+            raise self.error
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -77,7 +94,7 @@ class Reply:
             elif self.complete:
                 return
             else:
-                self._wakeup = asyncio.get_running_loop().create_future()
+                self._wakeup = self._loop.create_future()
                 async with asyncio.timeout(timeout):
                     await self._wakeup
 
@@ -89,9 +106,10 @@ class Reply:
 class Connection(asyncio.Protocol):
     """The protocol of one connection; one exchange at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser = httptools.HttpResponseParser(self)
         self._reply: Reply | None = None
         self._head_bytes = 0
         self._writable: asyncio.Future[None] | None = None
@@ -125,8 +143,7 @@ class Connection(asyncio.Protocol):
 
     def start(self, head: bytes) -> Reply:
         """Send ``head`` and return the reply that will come."""
-        self._parser = httptools.HttpResponseParser(self)
-        reply = Reply(self)
+        reply = Reply(self, self._loop)
         self._reply = reply
         self._head_bytes = 0
         self._exchanges += 1
@@ -166,7 +183,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came; bytes that belong to no reply make the connection suspect."""
         reply = self._reply
-        if reply is None or self._parser is None:
+        if reply is None:
             self.close()
             return
         self._answered = True
@@ -188,7 +205,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Slurmrestd has closed: a reply that has no length is whole now."""
         reply = self._reply
-        if reply is not None and reply.head_done.done() and reply.length is None:
+        if reply is not None and reply.status and reply.length is None:
             self._suspect = True
             reply.finish()
         return False
@@ -203,7 +220,7 @@ class Connection(asyncio.Protocol):
 
     def _broken_off(self, exc: Exception | None) -> UpstreamBroken:
         """Return what a connection that ended too early means: slurmrestd rejects some requests with a status line and nothing more."""
-        status = self._parser.get_status_code() if self._parser is not None and self._answered else 0
+        status = self._parser.get_status_code() if self._answered else 0
         if status >= 400:  # noqa: PLR2004 - RFC 9110 section 15.5
             return UpstreamBroken(
                 f"rejected with a bare {status}",
@@ -214,7 +231,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Wait with sending: slurmrestd reads more slowly than we send."""
-        self._writable = asyncio.get_running_loop().create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """Go on sending: slurmrestd reads again."""
@@ -234,17 +251,16 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Take the head, unless it was an interim one (RFC 9110 section 15.2)."""
-        reply, parser = self._reply, self._parser
-        if reply is None or parser is None:
+        reply = self._reply
+        if reply is None:
             raise ValueError("a head without a request")
-        status = parser.get_status_code()
+        status = self._parser.get_status_code()
         if status < 200:  # noqa: PLR2004 - interim responses are 1xx
             reply.headers.clear()
             return
         reply.status = status
         reply.length = next((int(value) for name, value in reply.headers if name == b"content-length"), None)
-        if not reply.head_done.done():
-            reply.head_done.set_result(None)
+        reply.note_head()
 
     def on_body(self, data: bytes) -> None:
         """Pass a piece of the body on."""
@@ -253,11 +269,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End the exchange; the connection may be used again if its reply was good and slurmrestd does not mean to close."""
-        reply, parser = self._reply, self._parser
-        if reply is None or parser is None or reply.status == 0:
+        reply = self._reply
+        if reply is None or reply.status == 0:
             return
         # slurmrestd closes after every error, and what it says of it in the head is not to be relied on.
-        if reply.status >= 400 or not parser.should_keep_alive():  # noqa: PLR2004 - RFC 9110 section 15.5
+        if reply.status >= 400 or not self._parser.should_keep_alive():  # noqa: PLR2004 - RFC 9110 section 15.5
             self._suspect = True
         reply.finish()
         self._reply = None

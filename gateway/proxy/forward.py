@@ -16,9 +16,9 @@ from gateway.proxy.pool import Pool
 class Upstream:
     """One cluster's slurmrestd."""
 
-    def __init__(self, settings: Cluster) -> None:
+    def __init__(self, settings: Cluster, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
-        self.pool = Pool(settings)
+        self.pool = Pool(settings, loop)
         url = settings.url
         self._host = "localhost" if url.path is not None else str(url)
 
@@ -54,17 +54,13 @@ class Upstream:
         reply = connection.start(head.encode(self._host))
         if body is not None:
             await self._send_body(connection, reply, body)
-        try:
-            async with asyncio.timeout(self._settings.answer_timeout):
-                await reply.head_done
-        except TimeoutError:
-            raise UpstreamTimeout("no answer in time") from None
+        await reply.head(self._settings.answer_timeout)
         return reply
 
     async def _send_body(self, connection: Connection, reply: Reply, body: AsyncIterator[bytes]) -> None:
         """Send the body piece by piece, and stop when slurmrestd has already answered (RFC 9112 section 9.5)."""
         async for piece in body:
-            if reply.head_done.done():
+            if reply.answered:
                 return
             try:
                 async with asyncio.timeout(self._settings.read_timeout):
@@ -85,10 +81,7 @@ class Upstream:
         connection = await self.pool.acquire(fresh=True)
         try:
             reply = connection.start(f"GET /openapi HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
-            async with asyncio.timeout(self._settings.connect_timeout):
-                await reply.head_done
-        except TimeoutError:
-            raise UpstreamTimeout("no answer in time") from None
+            await reply.head(self._settings.connect_timeout)
         finally:
             connection.close()
             self.pool.release(connection)

@@ -17,8 +17,10 @@ from gateway.proxy.connection import Connection
 class Pool:
     """Connections to one cluster's slurmrestd: at most ``settings.pool`` at once, first come, first served."""
 
-    def __init__(self, settings: Cluster) -> None:
+    def __init__(self, settings: Cluster, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
+        # Kept, for asyncio.get_running_loop() asks the kernel for the process's id each time (Python 3.11).
+        self._loop = loop
         self._idle: list[Connection] = []
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -50,11 +52,10 @@ class Pool:
         if not connection.reusable:
             connection.close()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(self._settings.pool_idle, self._sweep)
+            self._sweeper = self._loop.call_later(self._settings.pool_idle, self._sweep)
 
     def close(self) -> None:
         """Close what idles; what is under way closes when it is released."""
@@ -69,7 +70,7 @@ class Pool:
         if self._taken < self._settings.pool and not self._waiting:
             self._taken += 1
             return
-        turn = asyncio.get_running_loop().create_future()
+        turn = self._loop.create_future()
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(self._settings.pool_wait):
@@ -102,13 +103,13 @@ class Pool:
     async def _open(self) -> Connection:
         while self._idle and self._taken + len(self._idle) > self._settings.pool:
             self._idle.pop(0).close()
-        loop, url = asyncio.get_running_loop(), self._settings.url
+        loop, url = self._loop, self._settings.url
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 if url.path is not None:
-                    _, connection = await loop.create_unix_connection(Connection, url.path)
+                    _, connection = await loop.create_unix_connection(lambda: Connection(loop), url.path)
                 else:
-                    _, connection = await loop.create_connection(Connection, url.host, url.port)
+                    _, connection = await loop.create_connection(lambda: Connection(loop), url.host, url.port)
         except TimeoutError:
             raise UpstreamUnreachable("connect timed out") from None
         except OSError as error:
@@ -118,11 +119,10 @@ class Pool:
     def _sweep(self) -> None:
         """Close what has idled for too long, and come again while something idles."""
         self._sweeper = None
-        loop = asyncio.get_running_loop()
-        horizon = loop.time() - self._settings.pool_idle
+        horizon = self._loop.time() - self._settings.pool_idle
         for connection in self._idle:
             if connection.idle_since <= horizon:
                 connection.close()
         self._idle = [connection for connection in self._idle if connection.reusable]
         if self._idle:
-            self._sweeper = loop.call_at(self._idle[0].idle_since + self._settings.pool_idle, self._sweep)
+            self._sweeper = self._loop.call_at(self._idle[0].idle_since + self._settings.pool_idle, self._sweep)

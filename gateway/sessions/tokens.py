@@ -38,8 +38,11 @@ def make_token(entropy: bytes) -> str:
     return text + _checksum(text)
 
 
-def token_digest(token: str) -> bytes | None:
-    """Return the SHA-256 that the store knows ``token`` by, or None when its shape or checksum says that it is none of ours."""
-    if _SHAPE.fullmatch(token) is None or _checksum(token[:-_CHECKSUM]) != token[-_CHECKSUM:]:
-        return None
-    return hashlib.sha256(token.encode()).digest()
+def is_well_formed(token: str) -> bool:
+    """Tell whether the shape and the checksum are those of a token of ours; if not, there is no need to look it up."""
+    return _SHAPE.fullmatch(token) is not None and _checksum(token[:-_CHECKSUM]) == token[-_CHECKSUM:]
+
+
+def token_digest(token: str) -> bytes:
+    """Return the SHA-256 that the store knows ``token`` by."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -28,13 +28,13 @@ class FrontDoor:
     """The handler of every public request."""
 
     def __init__(
-        self, *, auth: AuthHandlers, proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_requests: bool
+        self, *, auth: AuthHandlers, proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_reads: bool
     ) -> None:
         self._proxied = proxied
         self._audit = audit
         self._metrics = metrics
         self._settings = settings
-        self._log_requests = log_requests
+        self._log_reads = log_reads
         self._table: dict[str, dict[str, Handler]] = {
             "/auth/login": {"POST": auth.login},
             "/auth/session": {"GET": auth.show_session, "DELETE": auth.end_session},
@@ -138,7 +138,7 @@ class FrontDoor:
         method = context.request.method if context.request.method in METHODS else "other"
         self._metrics.requests.labels(context.kind, method, str(status)).inc()
         self._metrics.seconds.labels(context.kind).observe(seconds)
-        if self._log_requests:
+        if context.changes or status >= 400 or context.kind == "auth" or self._log_reads:  # noqa: PLR2004 - RFC 9110 section 15.5
             logger.info(
                 "request",
                 request_id=context.id,

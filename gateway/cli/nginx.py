@@ -1,0 +1,273 @@
+"""``slurm-gateway nginx``: write nginx's configuration from the templates; no value that is given can add a line of its own.
+
+``render`` writes the site (TLS, limits, the way to the gateway), ``main`` a small nginx.conf for an instance that runs it alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import ipaddress
+import os
+import re
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import CommandError
+
+USAGE = 2
+SITE = "slurm-gateway.conf.template"
+MAIN = "nginx.conf.template"
+_DEFAULT_MAX_BODY = "50m"
+_HTTPS_PORT = 443
+_CHECK_SECONDS = 30
+
+# Allow-lists: no space, quote, semicolon, brace, dollar, hash, backslash or control character, and none of include's wildcards.
+_PATH = re.compile(r"/[A-Za-z0-9._/@%+=,~-]{0,1023}")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_LISTEN = re.compile(r"(?:(\[[0-9A-Fa-f:.]{2,45}\]|[0-9.]{7,15}|\*):)?([0-9]{1,5})")
+_RATE = re.compile(r"[1-9][0-9]{0,4}r/[sm]")
+_COUNT = re.compile(r"[1-9][0-9]{0,4}")
+_SIZE = re.compile(r"[1-9][0-9]{0,11}[kKmM]?")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
+
+
+class _Template(string.Template):
+    """``@{name}``, for in nginx's files the dollar is nginx's own."""
+
+    delimiter = "@"
+    braceidpattern = "[a-z_]+"
+    idpattern = "(?!)"
+
+
+def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
+    """Add the command."""
+    parser = commands.add_parser("nginx", help="write the nginx configuration", description=__doc__)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _register_render(actions)
+    _register_main(actions)
+
+
+def _register_render(actions: Any) -> None:  # noqa: ANN401 - as above
+    parser = actions.add_parser("render", help="write the site: TLS, limits and the way to the gateway", allow_abbrev=False)
+    add = parser.add_argument
+    add("--server-name", action="append", required=True, metavar="NAME", help="a name that clients use, or an address; repeat it for more")
+    add("--listen", action="append", metavar="ADDR:PORT", help="where TLS is spoken; repeat it for more (443 and [::]:443 without it)")
+    add("--redirect-listen", action="append", metavar="ADDR:PORT", help="where plain HTTP is sent on to the first server name")
+    add("--certificate", required=True, metavar="FILE", help="the certificate and its chain (PEM)")
+    add("--certificate-key", required=True, metavar="FILE", help="its private key (PEM)")
+    add("--gateway", metavar="ADDR", help="unix:/path or host:port of the gateway; without it, server.listen of the configuration")
+    add("--login-rate", default="5r/s", metavar="RATE", help="sign-ins that an address may send (%(default)s)")
+    add("--login-burst", default="50", metavar="N", help="and at once (%(default)s)")
+    add("--max-body", metavar="SIZE", help="largest request body (server.max_body of the configuration, else 50m)")
+    add("--access-log", metavar="FILE", help="JSON, without query strings; without it, nginx.conf's own log is used")
+    add("--check", action="store_true", help="have nginx test the result before it is written")
+    add("--output", type=Path, metavar="FILE", help="where to write it; standard output without it")
+    parser.set_defaults(run=render)
+
+
+def _register_main(actions: Any) -> None:  # noqa: ANN401 - as above
+    parser = actions.add_parser("main", help="write a small nginx.conf for an instance of its own", allow_abbrev=False)
+    add = parser.add_argument
+    add("--include", action="append", required=True, metavar="FILE", help="a file that 'render' wrote; repeat it for more")
+    add("--pid", required=True, metavar="FILE", help="where nginx writes its process id")
+    add("--error-log", required=True, metavar="FILE", help="its error log")
+    add("--access-log", required=True, metavar="FILE", help="the access log of sites that name none")
+    add("--temp-dir", required=True, metavar="DIR", help="where bodies wait; must be there, and writable for nginx's user")
+    add("--user", metavar="NAME", help="whom the workers run as, when nginx is started by root")
+    add("--output", type=Path, metavar="FILE", help="where to write it; standard output without it")
+    parser.set_defaults(run=main_file)
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """Write the site."""
+    text = site_text(arguments)
+    if arguments.check:
+        check(text)
+    _emit(text, arguments.output)
+    return 0
+
+
+def main_file(arguments: argparse.Namespace) -> int:
+    """Write the nginx.conf around it."""
+    _emit(main_text(arguments), arguments.output)
+    return 0
+
+
+def site_text(arguments: argparse.Namespace) -> str:
+    """Return the site file; raise CommandError for a value that nginx might read as more than a value."""
+    names = [_server_name(name) for name in arguments.server_name]
+    listen = [_listen(text) for text in arguments.listen or ["443", "[::]:443"]]
+    plain = [_listen(text) for text in arguments.redirect_listen or []]
+    port = int(listen[0].rpartition(":")[2])
+    gateway, max_body = _from_configuration(arguments)
+    return _fill(
+        SITE,
+        gateway=gateway,
+        host_pattern="|".join(map(re.escape, names)),
+        server_names=" ".join(names),
+        listen="\n".join(
+            [f"    listen {address} ssl http2 default_server;" for address in listen] + [f"    listen {address} default_server;" for address in plain]
+        ),
+        redirect_to=f"https://{names[0]}" + (f":{port}" if port != _HTTPS_PORT else ""),
+        certificate=_path(arguments.certificate, "--certificate"),
+        certificate_key=_path(arguments.certificate_key, "--certificate-key"),
+        login_rate=_matching(_RATE, arguments.login_rate, "--login-rate", "Write it as 5r/s or 30r/m."),
+        login_burst=_matching(_COUNT, arguments.login_burst, "--login-burst", "Give a whole number from 1 to 99999."),
+        max_body=max_body,
+        access_log=(
+            f"access_log {_path(arguments.access_log, '--access-log')} slurm_gateway;"
+            if arguments.access_log is not None
+            else "# No --access-log was given, so nginx.conf's own applies; a format of its own may show query strings."
+        ),
+    )
+
+
+def main_text(arguments: argparse.Namespace) -> str:
+    """Return the nginx.conf; raise CommandError for a value that nginx might read as more than a value."""
+    return _fill(
+        MAIN,
+        user=(
+            f"user {_matching(_USER, arguments.user, '--user', 'Give the name of an account.')};"
+            if arguments.user is not None
+            else "# No --user was given: the workers run as whoever starts nginx."
+        ),
+        pid=_path(arguments.pid, "--pid"),
+        error_log=_path(arguments.error_log, "--error-log"),
+        access_log=_path(arguments.access_log, "--access-log"),
+        temp_dir=_path(arguments.temp_dir, "--temp-dir").rstrip("/"),
+        includes="\n".join(f"    include {_path(name, '--include')};" for name in arguments.include),
+    )
+
+
+def check(site: str) -> None:
+    """Have nginx test ``site`` within a small nginx.conf; raise CommandError with what nginx says against it."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise CommandError("--check needs nginx, which is not here", "apt install nginx, or leave --check out.")
+    with tempfile.TemporaryDirectory(prefix="slurm-gateway-nginx-") as folder:
+        place = Path(folder)
+        (place / "site.conf").write_text(site)
+        files = {"pid": f"{folder}/pid", "error_log": "/dev/null", "access_log": "/dev/null", "temp_dir": folder}
+        main = argparse.Namespace(include=[f"{folder}/site.conf"], user=None, **files)
+        (place / "nginx.conf").write_text(main_text(main))
+        words = [program, "-t", "-e", "stderr", "-p", folder, "-c", f"{folder}/nginx.conf"]
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=_CHECK_SECONDS, check=False)
+    if done.returncode != 0:
+        sys.stderr.write(done.stderr)
+        raise CommandError("nginx refuses this configuration", "nginx's own words stand above; nothing was written.")
+
+
+def _from_configuration(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the gateway's address and the limit of a body: as the command line has them, else the configuration, if there is one."""
+    gateway, max_body = arguments.gateway, arguments.max_body
+    if arguments.config is not None and (gateway is None or max_body is None):
+        from gateway.cli.configuration import configuration  # noqa: PLC0415 - without a configuration nothing of the server is needed
+
+        server = configuration(arguments).server
+        gateway = gateway or str(server.listen)
+        max_body = max_body or str(server.max_body)
+    if gateway is None:
+        raise CommandError("where the gateway listens is not known", "Give --gateway unix:/path or --gateway host:port, or --config FILE.", exit_code=USAGE)
+    return _gateway(gateway), _matching(_SIZE, max_body or _DEFAULT_MAX_BODY, "--max-body", "Write it as 50m, 512k or a number of bytes.")
+
+
+def _gateway(text: str) -> str:
+    hint = "Write it as unix:/absolute/path, host:port or [v6]:port."
+    if text.startswith("unix:"):
+        return "unix:" + _path(text.removeprefix("unix:"), "--gateway")
+    host, _, port = text.rpartition(":")
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]{2,45})\]", host)
+    if not (_is_v6(bracketed[1]) if bracketed else _NAME.fullmatch(host)) or not _is_port(port):
+        raise _refused("--gateway", text, hint)
+    return text
+
+
+def _server_name(text: str) -> str:
+    bare = text.removeprefix("[").removesuffix("]")
+    if ":" in text and _is_v6(bare):
+        return f"[{ipaddress.IPv6Address(bare)}]"
+    if _NAME.fullmatch(text) is None:
+        raise _refused("--server-name", text, "Give a host name in ASCII (an international one in its xn-- form) or an address, without a port.")
+    return text.lower()
+
+
+def _listen(text: str) -> str:
+    hint = "Write it as 443, 192.0.2.1:443, *:443 or [2001:db8::1]:443."
+    match = _LISTEN.fullmatch(text)
+    if match is None or not _is_port(match[2]):
+        raise _refused("--listen", text, hint)
+    try:
+        if match[1] not in {None, "*"}:
+            ipaddress.ip_address(match[1].strip("[]"))
+    except ValueError:
+        raise _refused("--listen", text, hint) from None
+    return text
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,4}", text) is not None and int(text) < 2**16
+
+
+def _path(text: str, option: str) -> str:
+    return _matching(_PATH, text, option, "Give an absolute path of ASCII letters, digits and ._/@%+=,~- without spaces.")
+
+
+def _matching(pattern: re.Pattern[str], text: str, option: str, hint: str) -> str:
+    if pattern.fullmatch(text) is None:
+        raise _refused(option, text, hint)
+    return text
+
+
+def _refused(option: str, text: str, hint: str) -> CommandError:
+    return CommandError(f"{option}: {ascii(text[:80])} cannot be put into an nginx file", hint, exit_code=USAGE)
+
+
+def _fill(name: str, **values: str) -> str:
+    return _Template(_template(name).read_text(encoding="utf-8")).substitute(values)
+
+
+def _template(name: str) -> Any:  # noqa: ANN401 - a Traversable, which Python 3.11 and 3.14 keep in different modules
+    """Return the template: inside the package once that is installed, at the top of the repository in a checkout."""
+    installed = importlib.resources.files("gateway") / "nginx" / name
+    return installed if installed.is_file() else Path(__file__).parents[2] / "nginx" / name
+
+
+def _emit(text: str, output: Path | None) -> None:
+    """Write ``text`` to standard output, or whole and at once into ``output``; raise CommandError when that fails."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        _replace(Path(os.path.realpath(output)), text)
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}", "Make its folder, and let yourself write to it.") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    # Not named *.conf, or an nginx that reloads just now would include the half of it.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
