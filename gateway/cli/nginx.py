@@ -103,8 +103,8 @@ def main_file(arguments: argparse.Namespace) -> int:
 def site_text(arguments: argparse.Namespace) -> str:
     """Return the site file; raise CommandError for a value that nginx might read as more than a value."""
     names = [_server_name(name) for name in arguments.server_name]
-    listen = [_listen(text) for text in arguments.listen or ["443", "[::]:443"]]
-    plain = [_listen(text) for text in arguments.redirect_listen or []]
+    listen = [_listen(text, "--listen") for text in arguments.listen or ["443", "[::]:443"]]
+    plain = [_listen(text, "--redirect-listen") for text in arguments.redirect_listen or []]
     port = int(listen[0].rpartition(":")[2])
     gateway, max_body = _from_configuration(arguments)
     return _fill(
@@ -174,7 +174,7 @@ def _from_configuration(arguments: argparse.Namespace) -> tuple[str, str]:
         gateway = gateway or str(server.listen)
         max_body = max_body or str(server.max_body)
     if gateway is None:
-        raise CommandError("where the gateway listens is not known", "Give --gateway unix:/path or --gateway host:port, or --config FILE.", exit_code=USAGE)
+        raise CommandError("where the gateway listens is not known", "Give --gateway unix:/path or host:port, or --config FILE.", exit_code=USAGE)
     return _gateway(gateway), _matching(_SIZE, max_body or _DEFAULT_MAX_BODY, "--max-body", "Write it as 50m, 512k or a number of bytes.")
 
 
@@ -198,20 +198,22 @@ def _server_name(text: str) -> str:
     return text.lower()
 
 
-def _listen(text: str) -> str:
+def _listen(text: str, option: str) -> str:
     hint = "Write it as 443, 192.0.2.1:443, *:443 or [2001:db8::1]:443."
     match = _LISTEN.fullmatch(text)
     if match is None or not _is_port(match[2]):
-        raise _refused("--listen", text, hint)
+        raise _refused(option, text, hint)
     try:
         if match[1] not in {None, "*"}:
             ipaddress.ip_address(match[1].strip("[]"))
     except ValueError:
-        raise _refused("--listen", text, hint) from None
+        raise _refused(option, text, hint) from None
     return text
 
 
 def _is_v6(text: str) -> bool:
+    if "%" in text:  # Python lets anything at all follow as the zone of an address
+        return False
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -234,7 +236,7 @@ def _matching(pattern: re.Pattern[str], text: str, option: str, hint: str) -> st
 
 
 def _refused(option: str, text: str, hint: str) -> CommandError:
-    return CommandError(f"{option}: {ascii(text[:80])} cannot be put into an nginx file", hint, exit_code=USAGE)
+    return CommandError(f"{option}: {text[:80]!a} cannot be put into an nginx file", hint, exit_code=USAGE)
 
 
 def _fill(name: str, **values: str) -> str:
@@ -267,7 +269,7 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink()
         raise

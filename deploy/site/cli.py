@@ -1,0 +1,92 @@
+"""What people type, and how a refusal looks: one line what went wrong, one line `hint:`, exit 1; 2 for usage."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import control, preconditions
+from .layout import Layout
+from .site import ORDER
+from .trouble import Trouble
+from .up import up
+
+DEFAULT_STATE = "/var/lib/slurm-gateway-demo"
+
+_DESCRIPTION = """\
+A whole real Slurm site on loopback: MariaDB, munge, slurmdbd, slurmctld, slurmd, slurmrestd, OpenLDAP, the gateway,
+and nginx with TLS. It needs Debian 12 and root. It installs the Debian packages that are missing; apart from those
+nothing outside its state directory changes: no account, no file in /etc, no service of the host."""
+_EPILOG = """\
+Several demos run side by side, each with its own --state and --port. A demo's data outlives `down`;
+to remove it: `deploy/demo down`, then remove its state directory."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    os.umask(0o022)
+    try:
+        return _run(arguments)
+    except Trouble as trouble:
+        print(trouble.report(), file=sys.stderr, flush=True)
+    except OSError as cause:
+        print(f"error: {cause}.\nhint: mend that, then run the command again.", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("error: interrupted.\nhint: `deploy/demo up` goes on from here, `deploy/demo down` ends it.", file=sys.stderr)
+        os._exit(130)
+    sys.stdout.flush()
+    os._exit(1)  # a step that still runs beside the one that failed must not hold the answer up
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    preconditions.check_root()
+    layout = Layout(Path(os.path.realpath(arguments.state)))
+    match arguments.command:
+        case "up":
+            preconditions.check_release(arguments.release)
+            preconditions.check_system()
+            return up(layout, arguments.port, arguments.python)
+        case "down":
+            return control.down(layout)
+        case "status":
+            return control.status(layout, arguments.json)
+        case "otp":
+            return control.otp(layout, arguments.user)
+        case action:
+            return control.one_service(layout, arguments.service, action)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="deploy/demo", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.add_argument("--state", default=DEFAULT_STATE, metavar="DIR", help=f"where the site lives (default: {DEFAULT_STATE})")
+        return added
+
+    up_command = command("up", "bring the site up, repair what is down, run a first job, print curl lines")
+    up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
+    up_command.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help="whose Slurm (default: bookworm)")
+    up_command.add_argument(
+        "--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one"
+    )
+    command("down", "end the site; its data stays")
+    command("status", "say what runs").add_argument("--json", action="store_true", help="for programs")
+    command("otp", "print a one-time code that the gateway will accept now").add_argument("user", metavar="USER")
+    for action in ("start", "stop", "restart"):
+        command(action, f"{action} one service").add_argument("service", metavar="NAME", choices=ORDER, help=", ".join(ORDER))
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not a port: 1 to 65535")
+    return port

@@ -1,0 +1,103 @@
+"""The first job: alice signs in through TLS with both factors, submits, and her job writes a file that is hers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import one_time
+from .https import Answer, Client
+from .layout import Layout
+from .processes import wait_until
+from .record import Record
+from .trouble import Trouble
+
+API = "v0.0.36"
+PERSON = "alice"
+SCRIPT = '#!/bin/sh\necho "Hello from $(id -un) on $(hostname): job $SLURM_JOB_ID"\n'
+_FINISHED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY"}
+
+
+@dataclass(frozen=True, slots=True)
+class FirstJob:
+    """What came of it."""
+
+    number: int
+    output: Path
+    text: str
+
+
+def description(home: Path, name: str = "first") -> dict[str, Any]:
+    """The body of job/submit: 22.05 wants an environment, and writes the output where it is told to."""
+    job = {
+        "name": name,
+        "environment": {"PATH": "/usr/bin:/bin"},
+        "current_working_directory": str(home),
+        "standard_output": f"{home}/{name}-%j.out",
+        "standard_error": f"{home}/{name}-%j.out",
+    }
+    return {"job": job, "script": SCRIPT}
+
+
+def run_first(layout: Layout, record: Record) -> FirstJob:
+    """Sign in, submit, wait for COMPLETED, read the output."""
+    client = Client(record.port, layout.ca)
+    token = _sign_in(client, layout, record)
+    bearer = {"Authorization": f"Bearer {token}"}
+    home = layout.home(PERSON)
+    answer = client.ask("POST", f"/slurm/{API}/job/submit", description(home), bearer)
+    number = _document(answer, layout, "The job was not taken").get("job_id")
+    if not isinstance(number, int) or number <= 0:
+        raise _refused("The job got no number", answer, layout)
+    _wait(client, layout, number, bearer)
+    output = home / f"first-{number}.out"
+    if not wait_until(lambda: output.exists() and output.stat().st_size > 0, 10):
+        raise Trouble(f"{output} was not written.", hint="slurmd says why:", log=layout.log("slurmd"))
+    if output.stat().st_uid != record.ids[PERSON]:
+        raise Trouble(f"{output} is not {PERSON}'s.", hint="the job ran as somebody else: tell the gateway's authors.")
+    return FirstJob(number, output, output.read_text().strip())
+
+
+def _sign_in(client: Client, layout: Layout, record: Record) -> str:
+    step, wait = one_time.next_step(time.time(), one_time.last_step(layout.gateway_store, PERSON))
+    wait_until(lambda: time.time() >= (step - one_time.AHEAD) * one_time.STEP_SECONDS, wait + 1)
+    code = one_time.code(record.totp[PERSON], step)
+    credentials = {"username": PERSON, "password": record.passwords[PERSON], "otp": code}
+    answer = client.ask("POST", "/auth/login", credentials)
+    return str(_document(answer, layout, f"{PERSON} could not sign in")["token"])
+
+
+def _wait(client: Client, layout: Layout, number: int, bearer: dict[str, str]) -> None:
+    state = "PENDING"
+
+    def finished() -> bool:
+        nonlocal state
+        answer = client.ask("GET", f"/slurm/{API}/job/{number}", headers=bearer)
+        state = str(_document(answer, layout, f"Job {number} could not be asked for")["jobs"][0]["job_state"])
+        return state in _FINISHED
+
+    wait_until(finished, 30)
+    if state != "COMPLETED":
+        raise Trouble(
+            f"Job {number} is {state} after 30 s, not COMPLETED.", hint="slurmctld says why.", log=layout.log("slurmctld")
+        )
+
+
+def _document(answer: Answer, layout: Layout, sentence: str) -> dict[str, Any]:
+    try:
+        if answer.status == 200:
+            return answer.json()
+    except ValueError:
+        pass
+    raise _refused(sentence, answer, layout)
+
+
+def _refused(sentence: str, answer: Answer, layout: Layout) -> Trouble:
+    said = answer.body.decode(errors="replace").strip()[:400] or "nothing more"
+    return Trouble(
+        f"{sentence}: {answer.status}, {said}",
+        hint="the gateway's log says why; deploy/demo status shows what runs.",
+        log=layout.log("gateway"),
+    )

@@ -1,0 +1,110 @@
+"""What a site remembers between commands, and the lock that lets one command at a time change it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .layout import Layout
+from .processes import Process
+from .trouble import Trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A service as it was last started: its process, and what it was started from."""
+
+    process: Process
+    fingerprint: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """The site's memory. Secrets stand in it, so its file is root's alone."""
+
+    port: int = 8443
+    ports: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    totp: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+    slurm_version: str = ""
+    complete: bool = False
+    """Whether a job went through since the site was last raised."""
+    holder: Process | None = None
+    services: dict[str, Started] = field(default_factory=dict)
+
+
+class Memory:
+    """A record and its file; every change is on the disk, whole, before the next step begins."""
+
+    def __init__(self, layout: Layout, record: Record) -> None:
+        self.layout = layout
+        self.record = record
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def change(self) -> Iterator[Record]:
+        with self._writing:
+            yield self.record
+            write_private(self.layout.record, json.dumps(asdict(self.record), indent=1) + "\n")
+
+
+def recall(layout: Layout) -> Memory:
+    """The memory of the site in this directory, a fresh one where there is none yet."""
+    try:
+        document = json.loads(layout.record.read_text())
+        return Memory(layout, _record(document))
+    except FileNotFoundError:
+        return Memory(layout, Record())
+    except (OSError, ValueError, TypeError, KeyError) as cause:
+        raise Trouble(
+            f"{layout.record} cannot be read: {cause}.",
+            hint=f"remove this demo and start afresh: rm -rf {layout.root}",
+        ) from cause
+
+
+def _record(document: dict[str, Any]) -> Record:
+    holder = document.pop("holder")
+    services = document.pop("services")
+    return Record(
+        **document,
+        holder=Process(**holder) if holder else None,
+        services={
+            name: Started(process=Process(**row["process"]), fingerprint=row["fingerprint"])
+            for name, row in services.items()
+        },
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that only root may read, in one go: a reader sees the old or the new one, a crash leaves one of them."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """Hold the site's lock; the kernel gives it back however this command ends."""
+    with layout.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise Trouble(
+                f"Another deploy/demo is at work on {layout.root}.",
+                hint="wait until it is done, then try again.",
+            ) from cause
+        yield

@@ -1,0 +1,101 @@
+"""`up`: from whatever there is to a whole running site, or to one sentence that says why not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from . import accounts, certificates, directory, gateway, munge, packages, preconditions, slurm
+from .farewell import farewell
+from .job import PERSON, run_first
+from .layout import Layout
+from .namespace import Namespace, open_namespace, reopen_namespace
+from .plan import Plan
+from .ports import choose
+from .record import Memory, alone, recall
+from .services import running
+from .site import PORTS, describe
+from .steps import Step, run_all, run_one
+
+
+def up(layout: Layout, port: int | None, python: Path | None) -> int:
+    """Bring the site up, repair what is down, or find that all is well."""
+    began = time.monotonic()
+    preconditions.check_place(layout)
+    preconditions.check_ours(layout)
+    _check_port(recall(layout), port)
+    print(f"slurm-gateway demo in {layout.root}", flush=True)
+    layout.root.mkdir(parents=True, exist_ok=True)
+    layout.marker.touch()
+    layout.logs.mkdir(exist_ok=True)
+    with alone(layout):
+        memory = recall(layout)
+        fresh = _raise_site(memory, port, python)
+        url = f"https://127.0.0.1:{memory.record.port}"
+        took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
+        print(f"\nThe site is {took}: {url}\n{farewell(layout, memory.record)}")
+    return 0
+
+
+def _check_port(memory: Memory, port: int | None) -> None:
+    record = memory.record
+    wanted = record.port if port is None else port
+    if not (running(memory, "nginx") and record.port == wanted):
+        preconditions.check_port(wanted)
+
+
+def _raise_site(memory: Memory, port: int | None, python: Path | None) -> bool:
+    """Run all steps; False when everything was there and nothing had to be done."""
+    layout = memory.layout
+    run_one(Step("packages", lambda: _packages(layout)))
+    run_one(Step("files", lambda: _files(memory, port)))
+    space = reopen_namespace(layout, memory.record.holder) or _open(memory)
+    plan = Plan(memory=memory, space=space, python=python)
+    run_all(plan.steps())
+    describe(memory)
+    if not plan.started and memory.record.complete:
+        return False
+    run_one(Step("job", lambda: _job(memory)))
+    with memory.change() as record:
+        record.complete = True
+    return True
+
+
+def _packages(layout: Layout) -> str:
+    lacking = packages.look()
+    if not lacking:
+        return "all there"
+    print(f"  installing {len(lacking)} Debian packages and what they need; this takes a minute or two", flush=True)
+    packages.install(lacking, layout.log("apt"))
+    return f"installed {' '.join(lacking)}"
+
+
+def _files(memory: Memory, port: int | None) -> str:
+    """Numbers, names, keys and configuration: nothing here waits for anything."""
+    layout = memory.layout
+    with memory.change() as record:
+        record.port = record.port if port is None else port
+        record.ids = record.ids or accounts.choose_ids(accounts.in_use_here)
+        record.ports = choose(record.ports, {name: bool(running(memory, owner)) for name, owner in PORTS.items()})
+        record.slurm_version = slurm.version()
+        directory.draw_secrets(record)
+    accounts.make_homes(layout, record.ids)
+    munge.prepare(layout, record.ids)
+    slurm.prepare(layout, record.ids, record.ports)
+    certificates.make(layout, {"slapd": record.ids["sgw-ldap"], "nginx": record.ids["sgw-nginx"]})
+    gateway.prepare(layout, record)
+    return "accounts, keys, certificates, configuration"
+
+
+def _open(memory: Memory) -> Namespace:
+    layout = memory.layout
+    accounts.build_private_etc(layout, accounts.accounts(layout, memory.record.ids))
+    space = open_namespace(layout)
+    with memory.change() as record:
+        record.holder, record.services, record.complete = space.holder, {}, False
+    return space
+
+
+def _job(memory: Memory) -> str:
+    job = run_first(memory.layout, memory.record)
+    return f"job {job.number} of {PERSON} COMPLETED, {job.output} says: {job.text}"

@@ -1,0 +1,362 @@
+"""What the tests of the upper rooms put in place of a real site: a directory, a slurmrestd that can misbehave, a bare HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config import Secret
+from gateway.errors import DirectoryUnavailable
+from gateway.signin.directory import Denied, Person
+
+PASSWORD = "correct horse battery staple"
+JWT_KEY = b"a key of slurm's that is long enough for HS256\n"
+LIMIT = 5.0
+
+
+async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
+    """Return as soon as ``condition`` holds; fail when it does not within ``limit`` seconds."""
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def wait_for(condition: Callable[[], object], limit: float = LIMIT) -> None:
+    """Do as ``until`` does, where there is no loop."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+# A site's files.
+
+
+def private(path: Path, content: bytes) -> Path:
+    """Write a file that only its owner may read."""
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]] | None = None) -> Path:
+    """Write a configuration with its keys into ``folder`` and return its path; ``changes`` are laid over it, None takes a key out."""
+    private(folder / "jwt.key", JWT_KEY)
+    private(folder / "ring", b"k1:" + base64.b64encode(b"r" * 32) + b"\n")
+    tables: dict[str, dict[str, object]] = {
+        "server": {"listen": f"unix:{folder}/gateway.sock", "body_timeout": "5s", "stop_timeout": "5s"},
+        "store": {"url": f"sqlite:///{folder}/gateway.db", "key_ring_file": f"{folder}/ring"},
+        "directory": {"urls": ["ldap://127.0.0.1:1"], "allow_plaintext": True, "user_base": "dc=example,dc=org", "timeout": "1s"},
+        "slurm": {"default_cluster": "main"},
+        "clusters.main": {"url": upstream, "jwt_key_file": f"{folder}/jwt.key", "pool": 2, "pool_wait": "2s", "answer_timeout": "5s", "read_timeout": "5s"},
+        "audit": {"file": f"{folder}/audit.log"},
+    }
+    for name, table in (changes or {}).items():
+        tables.setdefault(name, {}).update(table)
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)]
+    path = folder / "gateway.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+# The directory.
+
+
+@dataclass(kw_only=True)
+class FakeDirectory:
+    """A Directory with people in a dictionary; ``down`` makes it fail, ``asked`` has the names that it was asked for."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+    down: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
+        self.asked.append(username)
+        if self.down:
+            raise DirectoryUnavailable("the fake directory is down")
+        person = self.people.get(username.casefold())
+        if person is None:
+            return Denied("user_unknown")
+        return person if password.reveal() == PASSWORD.encode() else Denied("password_refused")
+
+    async def ping(self) -> None:
+        if self.down:
+            raise DirectoryUnavailable("the fake directory is down")
+
+    def close(self) -> None:
+        """Do nothing: there is nothing open."""
+
+
+def demo_directory() -> FakeDirectory:
+    """Return the directory of the demo: who may come in, who may not, and the names that Slurm takes for more."""
+    people = [("alice", 2001, True), ("bob", 2002, True), ("carol", 2003, True), ("dave", 2004, False)]
+    traps = [("root", 2011, True), ("slurm", 2012, True), ("33", 2013, True), ("daemon", 2, True)]
+    return FakeDirectory(people={name: Person(username=name, uid=uid, member=member) for name, uid, member in (*people, *traps)})
+
+
+# slurmrestd.
+
+
+@dataclass(kw_only=True)
+class Request:
+    """What slurmrestd saw of one request, to the byte, and the connection to answer on."""
+
+    head: bytes
+    connection: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    body: bytes = b""
+
+    @property
+    def line(self) -> str:
+        """The request line."""
+        return self.head.partition(b"\r\n")[0].decode()
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The header fields, names in lower case, in their order."""
+        lines = self.head.decode("latin-1").split("\r\n")[1:-2]
+        return [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+    def field(self, name: str) -> str | None:
+        """Return the one value of a header, or None; fail when it stands twice."""
+        values = [value for key, value in self.fields if key == name.lower()]
+        assert len(values) < 2, f"{name} stands twice"
+        return values[0] if values else None
+
+    async def read_body(self) -> None:
+        """Read the body that the head declares."""
+        self.body = await self.reader.readexactly(int(self.field("content-length") or 0))
+
+    async def say(self, *pieces: bytes) -> None:
+        """Send pieces, each on its way before the next."""
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+
+
+Behaviour = Callable[[Request], Awaitable[bool]]
+
+
+def http(status: int, body: bytes = b"", *fields: str, content_type: str = "application/json") -> bytes:
+    """Return a reply with a length, as slurmrestd writes it."""
+    head = [f"HTTP/1.1 {status} X", f"Content-Type: {content_type}", *fields, f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def replies(*pieces: bytes, close: bool = False, body: bool = True) -> Behaviour:
+    """Answer with ``pieces`` after having read the request (its body too if ``body``); then ``close``, or wait for the next one."""
+
+    async def behaviour(request: Request) -> bool:
+        if body:
+            await request.read_body()
+        await request.say(*pieces)
+        return not close
+
+    return behaviour
+
+
+def hangs_up() -> Behaviour:
+    """Close without a word."""
+    return replies(close=True)
+
+
+def hangs() -> Behaviour:
+    """Take the request and never answer."""
+
+    async def behaviour(request: Request) -> bool:
+        await request.reader.read()
+        return False
+
+    return behaviour
+
+
+OK = b'{"meta":{},"errors":[]}'
+FINE = replies(http(200, OK))
+
+
+class FakeSlurmrestd:
+    """Listens on a unix socket and does with each request what ``behaviour`` says; ``script`` comes first, one behaviour a request."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.behaviour: Behaviour = FINE
+        self.script: list[Behaviour] = []
+        self.seen: list[Request] = []
+        self.connections = 0
+        self.open = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """Where a configuration finds it."""
+        return f"unix:{self.path}"
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+
+    async def stop(self) -> None:
+        """Close the door and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        self.open += 1
+        try:
+            await self._converse(reader, writer, self.connections)
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            self.open -= 1
+            self._tasks.discard(task)
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        going = True
+        while going:
+            head = await reader.readuntil(b"\r\n\r\n")
+            request = Request(head=head, connection=number, reader=reader, writer=writer)
+            self.seen.append(request)
+            behaviour = self.script.pop(0) if self.script else self.behaviour
+            going = await behaviour(request)
+
+
+@contextlib.asynccontextmanager
+async def slurmrestd(folder: Path) -> AsyncIterator[FakeSlurmrestd]:
+    """Run a fake slurmrestd in ``folder``."""
+    fake = FakeSlurmrestd(folder / "slurmrestd.sock")
+    await fake.start()
+    try:
+        yield fake
+    finally:
+        await fake.stop()
+
+
+# The client.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer: status, header fields in their order, the body with its framing taken off, and whether the framing was whole."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+    whole: bool = True
+    interim: tuple[int, ...] = ()
+
+    def field(self, name: str) -> str | None:
+        """Return the one value of a header, or None; fail when it stands twice."""
+        values = [value for key, value in self.fields if key == name.lower()]
+        assert len(values) < 2, f"{name} stands twice"
+        return values[0] if values else None
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The body as a JSON object."""
+        tree = json.loads(self.body)
+        assert isinstance(tree, dict)
+        return tree
+
+    @property
+    def reason(self) -> object:
+        """The reason of a problem document."""
+        assert self.field("content-type") == "application/problem+json", (self.status, self.body)
+        return self.json["reason"]
+
+
+Fields = Iterable[tuple[str, str]]
+
+
+def encode(method: str, target: str, fields: Fields = (), body: bytes | None = None, *, close: bool = True) -> bytes:
+    """Write a request as it is given, adding only Host, a length for a body, and ``Connection: close``."""
+    names = {name.lower() for name, _ in fields}
+    extra = [] if "host" in names else [("Host", "gateway.example.org")]
+    if body is not None and not names & {"content-length", "transfer-encoding"}:
+        extra.append(("Content-Length", str(len(body))))
+    if close and "connection" not in names:
+        extra.append(("Connection", "close"))
+    head = "".join(f"{name}: {value}\r\n" for name, value in (*extra, *fields))
+    return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + (body or b"")
+
+
+def chunked(*pieces: bytes) -> bytes:
+    """Frame pieces as chunks (RFC 9112 section 7.1)."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
+
+
+async def read_head(reader: asyncio.StreamReader) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Read the head of an answer."""
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
+    fields = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines[1:]))
+    return int(lines[0].split(" ")[1]), fields
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """Read one answer, with the interim ones before it; what breaks off is given as far as it came."""
+    interim: list[int] = []
+    status, fields = await read_head(reader)
+    while status < 200:
+        interim.append(status)
+        status, fields = await read_head(reader)
+    body, whole = await _read_body(reader, dict(fields))
+    return Answer(status=status, fields=fields, body=body, whole=whole, interim=tuple(interim))
+
+
+async def _read_body(reader: asyncio.StreamReader, fields: dict[str, str]) -> tuple[bytes, bool]:
+    body = bytearray()
+    try:
+        if fields.get("transfer-encoding") == "chunked":
+            while size := int(await reader.readuntil(b"\r\n"), 16):
+                body += await reader.readexactly(size)
+                await reader.readexactly(2)
+            await reader.readexactly(2)
+        elif "content-length" in fields:
+            body += await reader.readexactly(int(fields["content-length"]))
+        else:
+            body += await reader.read()
+    except asyncio.IncompleteReadError as error:
+        return bytes(body + error.partial), False
+    except ConnectionError:
+        return bytes(body), False
+    return bytes(body), True
+
+
+def bearer(token: str) -> list[tuple[str, str]]:
+    """Present a token the gateway's own way."""
+    return [("Authorization", f"Bearer {token}")]
+
+
+def basic(username: str, password: str = PASSWORD, otp: str | None = None) -> list[tuple[str, str]]:
+    """Present credentials with one request."""
+    value = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return [("Authorization", f"Basic {value}"), *([("X-OTP", otp)] if otp is not None else [])]
+
+
+def fresh_id() -> str:
+    """Return an id as nginx makes it."""
+    return secrets.token_hex(16)
+
+
+def json_lines(path: Path) -> list[dict[str, object]]:
+    """Return the objects of a file that has one on each line."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
