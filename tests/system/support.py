@@ -167,9 +167,12 @@ class Site:
     def home(self, user: str) -> Path:
         return Path(self.told["homes"]) / user
 
+    def uid(self, user: str) -> int:
+        return self.home(user).stat().st_uid
+
     def partition(self) -> str:
         conf = Path(self.told["slurm_conf"]).read_text()
-        return re.findall(r"^PartitionName=(\S+)", conf, re.MULTILINE)[0]
+        return str(re.findall(r"^PartitionName=(\S+)", conf, re.MULTILINE)[0])
 
     def state_of(self, user: str, job_id: int) -> str:
         answer = self.call(user, "GET", f"/slurm/v0.0.36/job/{job_id}")

@@ -1,0 +1,721 @@
+"""What nginx itself does with the site file: a real nginx in front of a stub that writes down, byte for byte, what reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.main import main
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\n{}"
+SECRET = "sgw_thisIsATokenThatNobodyMayEverRead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A request or an answer: its first line, its headers as they came, and its body."""
+
+    first: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @classmethod
+    def read(cls, raw: bytes) -> Message:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        pairs = [(line.partition(":")[0], line.partition(":")[2].strip()) for line in lines]
+        return cls(first=first, headers=pairs, body=body)
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.casefold() == name.casefold()]
+
+    @property
+    def target(self) -> str:
+        return self.first.split(" ")[1]
+
+    @property
+    def status(self) -> int:
+        return int(self.first.split(" ")[1])
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert self.all("Content-Type") == ["application/problem+json"]
+        tree: dict[str, Any] = json.loads(self.body)
+        return tree
+
+
+@dataclass(slots=True)
+class Stub:
+    """Stands where the gateway would; ``answer`` is called for each request and may write what it likes."""
+
+    path: Path
+    requests: list[Message] = field(default_factory=list)
+    connections: int = 0
+    answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        server = await asyncio.start_unix_server(self._serve, self.path)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                self.requests.append(await _read_message(reader))
+                if self.answer is None:
+                    writer.write(OK)
+                else:
+                    await self.answer(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A running nginx: its ports, its folder, and the stub behind it."""
+
+    port: int
+    plain_port: int
+    folder: Path
+    trust: ssl.SSLContext
+    stub: Stub
+    process: subprocess.Popen[bytes]
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.trust, server_hostname="slurm.test")
+
+    async def send(self, raw: str | bytes) -> Message:
+        """Send one request as it stands, and return what comes back."""
+        return await _exchange(*await self.open(), raw)
+
+    async def send_plain(self, port: int, raw: str) -> Message:
+        return await _exchange(*await asyncio.open_connection("127.0.0.1", port), raw)
+
+    async def stop(self) -> None:
+        """Let nginx finish, so that its logs are complete."""
+        self.process.send_signal(signal.SIGQUIT)
+        await asyncio.to_thread(self.process.wait, 10)
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: str | bytes) -> Message:
+    async with asyncio.timeout(10):
+        writer.write(raw.encode("latin-1") if isinstance(raw, str) else raw)
+        try:
+            return await _read_message(reader)
+        finally:
+            writer.close()
+
+
+async def _read_message(reader: asyncio.StreamReader) -> Message:
+    """Read one request or answer; without a length it has no body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = Message.read(head).all("Content-Length")
+    return Message.read(head + (await reader.readexactly(int(length[0])) if length else b""))
+
+
+def request(target: str = "/slurm/v0.0.38/ping", *headers: str, method: str = "GET", host: str = "slurm.test", body: str = "") -> str:
+    length = [f"Content-Length: {len(body)}"] if body else []
+    return "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {host}", *headers, *length, "Connection: close", "", body])
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A throw-away CA, and a certificate of it for the names and the address that the tests use."""
+    folder = tmp_path_factory.mktemp("tls")
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
+    names = "subjectAltName=DNS:slurm.test,DNS:other.test,IP:127.0.0.1"
+    for words in (
+        ["req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2"],
+        ["req", "-x509", *new_key, "-keyout", "site.key", "-out", "site.pem", "-subj", "/CN=slurm.test", "-days", "2",
+         "-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _write_files(folder: Path, certificates: Path, ports: list[int], options: dict[str, str], patches: dict[str, str]) -> None:
+    """Have the command write both files; ``patches`` shortens time-outs that a test would otherwise wait for."""
+    site, conf = folder / "site.conf", folder / "nginx.conf"
+    given = {"--gateway": f"unix:{folder}/g", "--access-log": f"{folder}/access.log", "--login-rate": "1r/m", "--login-burst": "2"} | options
+    words = ["--server-name=slurm.test", "--server-name=127.0.0.1", f"--listen=127.0.0.1:{ports[0]}", f"--redirect-listen=127.0.0.1:{ports[1]}"]
+    words += [f"--certificate={certificates}/site.pem", f"--certificate-key={certificates}/site.key", f"--output={site}", "--check"]
+    assert main(["nginx", "render", *words, *(f"{name}={value}" for name, value in given.items())]) == 0
+    logs = [f"--pid={folder}/pid", f"--error-log={folder}/error.log", f"--access-log={folder}/other.log", f"--temp-dir={folder}/temp"]
+    user = ["--user=root"] if os.geteuid() == 0 else []
+    assert main(["nginx", "main", f"--include={site}", *logs, *user, f"--output={conf}"]) == 0
+    for old, new in ({"worker_processes auto": "worker_processes 1"} | patches).items():
+        file = conf if old in conf.read_text() else site
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+
+@contextmanager
+def _nginx(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ["nginx", "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-g", "daemon off;"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+async def _answers(port: int, process: subprocess.Popen[bytes]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            assert process.poll() is None, "nginx did not start"
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.005)
+            else:
+                writer.close()
+                return
+
+
+Start = Callable[..., Awaitable[Site]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path, certificates: Path) -> AsyncIterator[Start]:
+    """Start nginx with options of the command and patches of its files; it ends with the test."""
+    (tmp_path / "temp").mkdir()
+    trust = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    async with AsyncExitStack() as stack:
+
+        async def start_one(*, options: dict[str, str] | None = None, patches: dict[str, str] | None = None, stub: bool = True) -> Site:
+            ports = _free_ports(2)
+            _write_files(tmp_path, certificates, ports, options or {}, patches or {})
+            behind = Stub(tmp_path / "g")
+            if stub:
+                await stack.enter_async_context(behind.serving())
+            process = stack.enter_context(_nginx(tmp_path))
+            await _answers(ports[0], process)
+            return Site(port=ports[0], plain_port=ports[1], folder=tmp_path, trust=trust, stub=behind, process=process)
+
+        yield start_one
+
+
+@pytest.fixture
+async def site(start: Start) -> Site:
+    return await start()
+
+
+# ---- What reaches the gateway ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_gateway_believes_of_nginx_is_nginx_own(site: Site) -> None:
+    forged = ("X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2", "X-Forwarded-Proto: http", "X-Request-ID: chosen-by-the-client")
+    answer = await site.send(request("/auth/session", *forged))
+    [seen] = site.stub.requests
+    assert seen.all("X-Forwarded-For") == ["127.0.0.1"]
+    assert seen.all("X-Forwarded-Proto") == ["https"]
+    [request_id] = seen.all("X-Request-ID")
+    assert re.fullmatch(r"[0-9a-f]{32}", request_id)
+    assert answer.all("X-Request-ID") == [request_id]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Forwarded", "Proxy", "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL",
+        "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-User", "X-Remote-User",
+        "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "Upgrade", "Keep-Alive", "TE",
+        "X_SLURM_USER_NAME", "X_SLURM_USER_TOKEN", "X-SLURM_USER-NAME", "X_Forwarded_For", "X.SLURM.USER.NAME",
+    ],
+)  # fmt: skip
+async def test_a_header_that_some_software_would_believe_is_cleared(name: str, site: Site) -> None:
+    await site.send(request("/slurm/v0.0.38/ping", f"{name}: first", f"{name.upper()}: second"))
+    [seen] = site.stub.requests
+    kept = {"host", "x-request-id", "x-forwarded-for", "x-forwarded-proto"}
+    assert {key.casefold() for key, _ in seen.headers} == kept
+    assert seen.all("X-Forwarded-For") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("name", ["X-SLURM-USER-NAME", "X-SLURM-USER-TOKEN", "X-OTP"])
+async def test_a_doubled_header_of_sign_in_arrives_doubled(name: str, site: Site) -> None:
+    await site.send(request("/slurm/v0.0.38/ping", f"{name}: first", f"{name.lower()}: second"))
+    assert site.stub.requests[0].all(name) == ["first", "second"]
+
+
+async def test_a_doubled_authorization_is_not_silently_halved(site: Site) -> None:
+    answer = await site.send(request("/slurm/v0.0.38/ping", "Authorization: Bearer first", "Authorization: Bearer second"))
+    seen = [message.all("Authorization") for message in site.stub.requests]
+    assert answer.status == 400 or seen == [["Bearer first", "Bearer second"]]
+
+
+async def test_the_connection_header_takes_nothing_away(site: Site) -> None:
+    raw = request("/slurm/v0.0.38/ping", "X-SLURM-USER-NAME: alice", "X-SLURM-USER-TOKEN: t")
+    await site.send(raw.replace("Connection: close", "Connection: close, X-SLURM-USER-NAME, X-SLURM-USER-TOKEN, X-Forwarded-For"))
+    [seen] = site.stub.requests
+    assert (seen.all("X-SLURM-USER-NAME"), seen.all("X-SLURM-USER-TOKEN"), seen.all("Connection")) == (["alice"], ["t"], [])
+    assert seen.all("X-Forwarded-For") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//auth///session/", "/slurm/v0.0.38/%70ing", "/a%2fb%2F", "/a/b/./c/d/..", "/x?a=%20&&b=;c?d", "/x?", "/a;b=1/c", "/a%5cb",
+        "/a%0d%0aX-SLURM-USER-NAME:%20root", "/a%23b", "/%c3%a4", "/a+b~!$'(),", "/x#y",
+    ],
+)  # fmt: skip
+async def test_the_target_arrives_byte_for_byte(target: str, site: Site) -> None:
+    await site.send(request(target))
+    assert site.stub.requests[0].target == target
+
+
+async def test_an_absolute_target_arrives_as_its_path(site: Site) -> None:
+    await site.send(request("https://slurm.test/slurm//v0.0.38/%70ing?x=1", host="elsewhere.test"))
+    [seen] = site.stub.requests
+    assert (seen.target, seen.all("Host")) == ("/slurm//v0.0.38/%70ing?x=1", ["slurm.test"])
+
+
+async def test_a_chunked_body_arrives_whole_and_with_its_length(site: Site) -> None:
+    chunks = "3;name=value\r\nabc\r\n2\r\nde\r\n0\r\nX-SLURM-USER-NAME: root\r\n\r\n"
+    await site.send(request("/slurm/v0.0.38/job/submit", "Transfer-Encoding: chunked", method="POST") + chunks)
+    [seen] = site.stub.requests
+    assert (seen.body, seen.all("Content-Length"), seen.all("Transfer-Encoding")) == (b"abcde", ["5"], [])
+    assert seen.all("X-SLURM-USER-NAME") == []
+
+
+async def test_an_expectation_is_met_by_nginx(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(request("/x", "Expect: 100-continue", "Content-Length: 3", method="POST").encode())
+    assert (await _read_message(reader)).status == 100
+    assert (await _exchange(reader, writer, "abc")).status == 200
+    [seen] = site.stub.requests
+    assert (seen.all("Expect"), seen.body) == ([], b"abc")
+
+
+async def test_a_body_that_is_still_coming_does_not_reach_the_gateway(site: Site) -> None:
+    reader, writer = await site.open()
+    head, _, body = request("/slow", method="POST", body="x" * 100_000).partition("\r\n\r\n")
+    writer.write(f"{head}\r\n\r\n{body[:60_000]}".encode())
+    await writer.drain()
+    await site.send(request("/fast"))
+    assert [message.target for message in site.stub.requests] == ["/fast"]
+    await _exchange(reader, writer, body[60_000:])
+    assert [len(message.body) for message in site.stub.requests] == [0, 100_000]
+
+
+async def test_connections_to_the_gateway_are_kept(site: Site) -> None:
+    for _ in range(3):
+        assert (await site.send(request())).status == 200
+    assert (len(site.stub.requests), site.stub.connections) == (3, 1)
+
+
+_SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: slurm.test\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding:\x0bchunked",
+        "Content-Length: 0\r\nContent-Length: 5",
+        "Content-Length: 0, 5",
+        "Content-Length: +5",
+        "Content-Length: 0x5",
+        "Content-Length: -1",
+        "Content-Length: 99999999999999999999",
+        "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0",
+        "Transfer-Encoding: chunked\r\n\r\n-1\r\n0",
+        "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n0",
+    ],
+)
+async def test_a_body_of_two_lengths_is_refused(head: str, site: Site) -> None:
+    answer = await site.send(f"POST /first HTTP/1.1\r\nHost: slurm.test\r\n{head}\r\n\r\n{_SMUGGLED}")
+    assert answer.status in {400, 413, 501}
+    assert site.stub.requests == []
+
+
+@pytest.mark.parametrize("head", ["Content-Length : 60", " Content-Length: 60", "Transfer-Encoding : chunked", "Content_Length: 60", "X: a\n b"])
+async def test_a_header_that_nginx_drops_has_no_meaning_behind_it(head: str, site: Site) -> None:
+    await site.send(f"POST /first HTTP/1.1\r\nHost: slurm.test\r\n{head}\r\n\r\n{request('/second')}")
+    for seen in site.stub.requests:
+        assert seen.target in {"/first", "/second"}
+        assert seen.body == b""
+        assert seen.all("Transfer-Encoding") == []
+
+
+@pytest.mark.parametrize(("method", "target"), [("POST", "/slurm/v0.0.38/job/submit"), ("GET", "/slurm/v0.0.42/reconfigure")])
+async def test_what_may_change_something_is_never_sent_twice(method: str, target: str, site: Site) -> None:
+    assert (await site.send(request())).status == 200
+
+    async def hang_up(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    site.stub.answer = hang_up  # on the connection that nginx has kept
+    answer = await site.send(request(target, method=method))
+    assert (answer.status, answer.problem["reason"]) == (502, "gateway_unavailable")
+    assert "is not known" in answer.problem["detail"]
+    assert [message.target for message in site.stub.requests] == ["/slurm/v0.0.38/ping", target]
+
+
+# ---- Limits --------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelling", ["/auth/login", "//auth///login", "/%61uth/login", "/auth/lo%67in/", "/auth/login//", "/auth/login?x=1", "/auth//%6Cogin"]
+)
+async def test_sign_ins_are_limited_in_every_spelling(spelling: str, site: Site) -> None:
+    for _ in range(3):
+        assert (await site.send(request("/auth/login", method="POST", body="{}"))).status == 200
+    answer = await site.send(request(spelling, method="POST", body="{}"))
+    assert (answer.status, answer.problem["reason"], answer.all("Retry-After")) == (429, "throttled", ["10"])
+    assert len(site.stub.requests) == 3
+
+
+async def test_a_password_with_another_request_is_a_sign_in_too(site: Site) -> None:
+    for target in ("/auth/login", "/slurm/v0.0.38/ping", "/slurm/v0.0.38/jobs"):
+        assert (await site.send(request(target, "Authorization: Basic YTpi", "X-OTP: 123456"))).status == 200
+    assert (await site.send(request("/slurm/v0.0.38/ping", "Authorization: bAsIc YTpi"))).status == 429
+
+
+@pytest.mark.parametrize(
+    ("target", "header"), [("/auth/session", "X: y"), ("/auth/login/x", "X: y"), ("/slurm/v0.0.38/ping", "Authorization: bearer x")]
+)
+async def test_other_requests_are_not_counted(target: str, header: str, site: Site) -> None:
+    for _ in range(5):
+        assert (await site.send(request(target, header))).status == 200
+
+
+async def test_idle_connections_do_not_count_against_a_client(site: Site) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(300)]
+    assert (await site.send(request())).status == 200
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_requests_under_way_are_limited(start: Start) -> None:
+    site = await start(patches={"slurm_gateway_requests 200;": "slurm_gateway_requests 1;"})
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await go_on.wait()
+        writer.write(OK)
+
+    site.stub.answer = wait
+    first = asyncio.create_task(site.send(request()))
+    await arrived.wait()
+    answer = await site.send(request())
+    go_on.set()
+    assert (answer.status, answer.problem["reason"]) == (429, "throttled")
+    assert (await first).status == 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        request("/slurm/v0.0.38/job/submit", method="POST", body="x" * 1025),
+        request("/slurm/v0.0.38/job/submit", "Expect: 100-continue", "Content-Length: 1025", method="POST"),
+        request("/slurm/v0.0.38/job/submit", "Transfer-Encoding: chunked", method="POST") + f"401\r\n{'x' * 1025}\r\n0\r\n\r\n",
+    ],
+    ids=["sent", "announced", "chunked"],
+)
+async def test_a_body_over_the_limit_is_refused_before_the_gateway(raw: str, start: Start) -> None:
+    site = await start(options={"--max-body": "1k"})
+    answer = await site.send(raw)
+    assert (answer.status, answer.problem["reason"]) == (413, "too_large")
+    assert answer.problem["errors"][0]["error_number"] == 413
+    assert site.stub.requests == []
+
+
+async def test_a_body_at_the_limit_is_carried(start: Start) -> None:
+    site = await start(options={"--max-body": "1k"})
+    assert (await site.send(request("/x", method="POST", body="x" * 1024))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [("client_header_timeout 10s", "GET / HTTP/1.1\r\nHost: slurm."), ("client_body_timeout 30s", request("/", method="POST", body="abc")[:-1])],
+)
+async def test_a_client_that_stops_sending_is_cut_off(line: str, sent: str, start: Start) -> None:
+    site = await start(patches={line: f"{line.partition(' ')[0]} 200ms"})
+    reader, writer = await site.open()
+    writer.write(sent.encode())
+    async with asyncio.timeout(5):
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    writer.close()
+    assert site.stub.requests == []
+
+
+async def test_a_large_answer_waits_at_the_gateway_for_a_client_that_does_not_read(site: Site) -> None:
+    written = 0
+
+    async def pour(writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500000000\r\n\r\n")
+        while written < 500_000_000:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            written += 65536
+
+    site.stub.answer = pour
+    _, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=site.trust, server_hostname="slurm.test", limit=1024)
+    writer.write(request().encode())
+    before = -1
+    async with asyncio.timeout(10):
+        while written == 0 or written != before:
+            before = written
+            await asyncio.sleep(0.1)
+    writer.transport.abort()
+    assert 0 < written < 32_000_000
+
+
+# ---- Answers -------------------------------------------------------------------------------------------------------------------------------
+
+_LONG = "x" * 17_000
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "reason"),
+    [
+        ("GET /slurm/v0.0.38/ping HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        ("nonsense\r\n\r\n", 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: slurm.test\r\nHost: slurm.test\r\n\r\n", 400, "bad_request"),
+        ("OPTIONS * HTTP/1.1\r\nHost: slurm.test\r\n\r\n", 400, "bad_request"),
+        (request("/a\x01b"), 400, "bad_request"),
+        (request("/%00"), 400, "bad_request"),
+        (request("/../../etc/passwd"), 400, "bad_request"),
+        (request("/%2e%2e/x"), 400, "bad_request"),
+        (request("/", f"X: {_LONG}"), 400, "bad_request"),
+        (request("/metrics"), 404, "not_found"),
+        (request("//%6detrics/"), 404, "not_found"),
+        (request("/health/ready"), 404, "not_found"),
+        (request("/health//ready/"), 404, "not_found"),
+        (request("/.problem/throttled"), 404, "not_found"),
+        (request(method="TRACE"), 405, "method_not_allowed"),
+        (request("slurm.test:443", method="CONNECT"), 400, "bad_request"),
+        (request(f"/{_LONG}"), 414, "bad_request"),
+        (request(host="elsewhere.test"), 421, "wrong_host"),
+        (request("https://elsewhere.test/"), 421, "wrong_host"),
+        ("GET / HTTP/1.1\r\nHost: slurm.test\r\nTransfer-Encoding: x\r\n\r\n", 501, "bad_request"),
+        ("GET / HTTP/2.0\r\nHost: slurm.test\r\n\r\n", 505, "bad_request"),
+    ],
+    ids=lambda value: value[:24].splitlines()[0] if isinstance(value, str) else str(value),
+)
+async def test_what_nginx_itself_answers_is_a_problem_document(raw: str, status: int, reason: str, site: Site) -> None:
+    answer = await site.send(raw)
+    tree = answer.problem
+    assert (answer.status, tree["status"], tree["reason"]) == (status, status, reason)
+    assert {"type", "title", "status", "detail", "reason", "hint", "request_id"} <= set(tree)
+    assert answer.all("X-Request-ID") == [tree["request_id"]]
+    assert answer.all("Cache-Control") == ["no-store"]
+    assert site.stub.requests == []
+    _has_the_headers_of_every_answer(answer)
+
+
+def _has_the_headers_of_every_answer(answer: Message) -> None:
+    assert answer.all("Strict-Transport-Security") == ["max-age=63072000"]
+    assert answer.all("X-Content-Type-Options") == ["nosniff"]
+    assert all(character not in answer.all("Server")[0] for character in "/0123456789")
+
+
+async def test_http_0_9_is_refused(site: Site) -> None:
+    reader, writer = await site.open()
+    writer.write(b"GET /slurm/v0.0.38/ping\r\n")
+    assert json.loads(await reader.read())["reason"] == "bad_request"
+    writer.close()
+    assert site.stub.requests == []
+
+
+async def test_http_1_0_is_served(site: Site) -> None:
+    assert (await site.send("GET /slurm/v0.0.38/ping HTTP/1.0\r\nHost: slurm.test\r\n\r\n")).status == 200
+
+
+async def test_a_gateway_that_is_down_is_said_to_be_so(start: Start) -> None:
+    site = await start(stub=False)
+    answer = await site.send(request("/slurm/v0.0.38/job/submit", method="POST", body="{}"))
+    assert (answer.status, answer.problem["reason"]) == (502, "gateway_unavailable")
+    assert "nothing was done" in answer.problem["detail"]
+    assert answer.problem["errors"][0]["source"] == "slurm-gateway"
+    _has_the_headers_of_every_answer(answer)
+
+
+async def test_a_gateway_that_does_not_answer_is_waited_for_no_longer_than_set(start: Start) -> None:
+    site = await start(patches={"proxy_read_timeout 180s": "proxy_read_timeout 200ms"})
+
+    async def never(_writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    site.stub.answer = never
+    answer = await site.send(request("/auth/login"))
+    assert (answer.status, answer.problem["reason"]) == (504, "gateway_timeout")
+    assert len(site.stub.requests) == 1
+
+
+async def test_what_the_gateway_answers_passes_as_it_is(site: Site) -> None:
+    async def refuse(writer: asyncio.StreamWriter) -> None:
+        headers = "Content-Type: application/problem+json\r\nRetry-After: 77\r\nAllow: PUT\r\nX-Accel-Redirect: /metrics\r\nX-Request-ID: other"
+        writer.write(f"HTTP/1.1 429 Mine\r\n{headers}\r\nCache-Control: private\r\nContent-Length: 2\r\n\r\n[]".encode())
+
+    site.stub.answer = refuse
+    answer = await site.send(request())
+    assert (answer.status, answer.body) == (429, b"[]")
+    assert (answer.all("Retry-After"), answer.all("Allow"), answer.all("Cache-Control")) == (["77"], ["PUT"], ["private"])
+    assert answer.all("X-Request-ID") == site.stub.requests[0].all("X-Request-ID")
+    _has_the_headers_of_every_answer(answer)
+
+
+async def test_life_is_told_to_everyone(site: Site) -> None:
+    assert (await site.send(request("/health/live"))).status == 200
+    assert site.stub.requests[0].target == "/health/live"
+
+
+# ---- TLS, and the ways past it ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_plain_http_on_the_tls_port_is_told_what_is_wrong(site: Site) -> None:
+    answer = await site.send_plain(site.port, request())
+    assert (answer.status, answer.problem["title"]) == (400, "This port speaks HTTPS")
+
+
+async def test_plain_http_is_sent_on_to_the_fixed_name(site: Site) -> None:
+    answer = await site.send_plain(site.plain_port, request("/a%2Fb?x=1", host="elsewhere.test"))
+    assert (answer.status, answer.all("Location")) == (308, [f"https://slurm.test:{site.port}/a%2Fb?x=1"])
+    assert answer.all("Strict-Transport-Security") == []
+    assert site.stub.requests == []
+
+
+async def test_an_absolute_target_does_not_choose_where_the_redirect_leads(site: Site) -> None:
+    answer = await site.send_plain(site.plain_port, request("http://elsewhere.test/x", host="elsewhere.test"))
+    assert answer.all("Location") == [f"https://slurm.test:{site.port}/x"]
+
+
+async def test_a_client_by_address_sends_no_name_and_is_served(site: Site) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=site.trust, server_hostname="127.0.0.1")
+    assert (await _exchange(reader, writer, request(host=f"127.0.0.1:{site.port}"))).status == 200
+
+
+async def test_a_name_that_is_only_in_the_certificate_is_not_served(site: Site) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=site.trust, server_hostname="other.test")
+    assert (await _exchange(reader, writer, request(host="other.test"))).status == 421
+
+
+async def _run(*words: str) -> tuple[int, str]:
+    pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*words, stdin=null, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    async with asyncio.timeout(10):
+        out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("words", "accepted"),
+    [
+        (("-tls1",), False),
+        (("-tls1_1",), False),
+        (("-tls1_2",), True),
+        (("-tls1_3",), True),
+        (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"), False),
+        (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"), True),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+async def test_only_sound_tls_is_spoken(words: tuple[str, ...], *, accepted: bool, site: Site) -> None:
+    cipher = () if "-cipher" in words else ("-cipher", "DEFAULT:@SECLEVEL=0")
+    code, said = await _run("openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-servername", "slurm.test", *words, *cipher)
+    assert (code == 0) is accepted
+    assert ("alert" in said) is not accepted, said
+
+
+async def test_sessions_have_no_tickets(site: Site) -> None:
+    _, said = await _run("openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-servername", "slurm.test", "-tls1_2")
+    assert "TLS session ticket" not in said
+
+
+async def test_http_2_is_spoken_to_clients_and_1_1_to_the_gateway(site: Site, certificates: Path) -> None:
+    words = ["curl", "-sS", "--http2", "--cacert", f"{certificates}/ca.pem", "--resolve", f"slurm.test:{site.port}:127.0.0.1"]
+    headers = ["-H", "X-SLURM-USER-NAME: alice", "-H", "X-SLURM-USER-NAME: root", "-H", "X-Forwarded-For: 192.0.2.1"]
+    code, said = await _run(*words, *headers, "-w", " %{http_version}", f"https://slurm.test:{site.port}/slurm//v0.0.38/%70ing")
+    assert (code, said) == (0, "{} 2")
+    [seen] = site.stub.requests
+    assert seen.first == "GET /slurm//v0.0.38/%70ing HTTP/1.1"
+    assert (seen.all("X-SLURM-USER-NAME"), seen.all("X-Forwarded-For")) == (["alice", "root"], ["127.0.0.1"])
+
+
+# ---- Logs ----------------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_access_log_has_no_secret_and_is_json(site: Site) -> None:
+    headers = (
+        f"Authorization: Bearer {SECRET}",
+        f"X-SLURM-USER-TOKEN: {SECRET}",
+        f"Cookie: {SECRET}",
+        f"Referer: https://x/?{SECRET}",
+        f"User-Agent: {SECRET}",
+    )
+    await site.send(request(f"/slurm/v0.0.38/jobs?token={SECRET}", *headers, method="POST", body=SECRET))
+    await site.send(request(f"/auth/session/{SECRET}"))
+    await site.send(request('/a"b\\c\xe4d', f"X: {SECRET}"))
+    await site.send(f"{SECRET} / HTTP/1.1\r\n\r\n")
+    await site.send(request(f"/x#{SECRET}"))
+    await site.stop()
+    text = (site.folder / "access.log").read_text(encoding="ascii")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert SECRET not in text
+    assert [(line["method"], line["path"], line["status"]) for line in lines[:3]] == [
+        ("POST", "/slurm/v0.0.38/jobs", 200),
+        ("GET", "(hidden: it has a token in it)", 200),
+        ("GET", '/a"b\\c', 200),
+    ]
+    assert [line["request_id"] for line in lines[:2]] == [message.all("X-Request-ID")[0] for message in site.stub.requests[:2]]
+    assert set(lines[0]) == {
+        "time", "request_id", "remote_addr", "method", "path", "protocol", "status", "bytes", "request_time", "upstream_time", "tls",
+    }  # fmt: skip
+
+
+async def test_a_refused_method_is_logged_under_its_own_name(start: Start) -> None:
+    site = await start(options={"--max-body": "1k"})
+    await site.send(request("/slurm/v0.0.38/job/submit", method="POST", body="x" * 2000))
+    await site.stop()
+    line = json.loads((site.folder / "access.log").read_text())
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/slurm/v0.0.38/job/submit", 413)
+
+
+async def test_nginx_has_nothing_to_complain_of_at_its_start(site: Site) -> None:
+    await site.stop()
+    assert (site.folder / "error.log").read_text() == ""
+
+
+def test_a_check_repeats_what_nginx_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--server-name=slurm.test", "--listen=127.0.0.1:8443", "--certificate=/missing.pem", "--certificate-key=/missing.key"]
+    output = tmp_path / "site.conf"
+    assert main(["nginx", "render", *words, "--gateway=unix:/g", "--check", f"--output={output}"]) == 1
+    said = capsys.readouterr().err
+    assert 'cannot load certificate "/missing.pem"' in said
+    assert "slurm-gateway: nginx refuses this configuration\nhint: " in said
+    assert not output.exists()
