@@ -140,7 +140,7 @@ class Cluster(Section):
     jwt_key_file: AbsolutePath | None = Field(None, description="HS256: the file that slurm.conf names in `jwt_key=`, byte for byte")
     jwt_private_key_file: AbsolutePath | None = Field(None, description="RS256: the private key (PEM) whose public half is in slurm.conf's `jwks=`")
     jwt_kid: str | None = Field(None, min_length=1, max_length=255, description="RS256: the key's `kid` in that JWKS")
-    pool: int = Field(12, ge=1, le=100, description="connections a worker opens at once; slurmrestd bears 124 in all, from everyone")
+    pool: int = Field(16, ge=1, le=100, description="connections a worker opens at once; slurmrestd bears 124 in all, from everyone")
     pool_wait: Duration = Field(30.0, description="how long a request waits for one of them before the answer is 503")
     pool_idle: Duration = Field(5.0, description="an idle connection is closed after this, for slurmrestd never closes one")
     connect_timeout: Duration = Field(5.0, description="longest wait for a connection")
