@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.config import Endpoint
 from gateway.errors import CommandError
 
-_BACKLOG = 1024
+BACKLOG = 1024
 
 
 def bind(endpoint: Endpoint, key: str, mode: int = 0o660) -> socket.socket:
@@ -18,7 +18,7 @@ def bind(endpoint: Endpoint, key: str, mode: int = 0o660) -> socket.socket:
         if endpoint.path is not None:
             return _bind_unix(Path(endpoint.path), mode)
         family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-        return socket.create_server((endpoint.host, endpoint.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((endpoint.host, endpoint.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise CommandError(
             f"{key}: cannot listen on {endpoint}: {error.strerror or error}", "Is a gateway running there already? Else name another place."
@@ -34,7 +34,7 @@ def _bind_unix(path: Path, mode: int) -> socket.socket:
     try:
         listener.bind(str(path))
         path.chmod(mode)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
     except BaseException:
         listener.close()
         raise

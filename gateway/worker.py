@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.app import Application
 from gateway.config import Config
+from gateway.sockets import BACKLOG
 
 logger = structlog.get_logger()
 
@@ -64,5 +65,5 @@ async def _open(sock: socket.socket, handler: Handler, config: Config) -> web.Se
     )
     runner = web.ServerRunner(server, shutdown_timeout=limits.stop_timeout)
     await runner.setup()
-    await web.SockSite(runner, sock).start()
+    await web.SockSite(runner, sock, backlog=BACKLOG).start()
     return runner

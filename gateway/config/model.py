@@ -31,7 +31,9 @@ class Server(Section):
     max_chunked: int = Field(4, ge=1, le=1000, description="chunked bodies a worker collects at once, each up to `max_body`; more wait, then get 503")
     max_header: Size = Field(16 * 1024, description="largest header field or request line")
     keepalive_timeout: Duration = Field(120.0, description="idle time after which a client's connection is closed; longer than nginx's own")
-    body_timeout: Duration = Field(30.0, description="longest silence while a request body arrives, or while the client does not read its answer")
+    body_timeout: Duration = Field(
+        30.0, description="longest silence while a request body arrives, and longest time for the client to take 256 KiB of its answer"
+    )
     stop_timeout: Duration = Field(30.0, description="how long requests under way may finish after SIGTERM")
 
 

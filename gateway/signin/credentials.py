@@ -131,11 +131,12 @@ def presented(values_of: Callable[[str], list[str]]) -> Presented:
     if slurm_token is not None:
         return Presented(token=_token(slurm_token), claimed_name=claimed_name)
     scheme, _, parameter = (authorization or "").partition(" ")
-    if scheme.casefold() == "basic":
+    scheme = scheme.lower()  # not casefold(), which would take a long s for an s
+    if scheme == "basic":
         return Presented(credentials=from_basic(parameter, otp), claimed_name=claimed_name)
-    if scheme.casefold() == "bearer" and otp is None:
+    if scheme == "bearer" and otp is None:
         return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
-    if scheme.casefold() == "bearer":
+    if scheme == "bearer":
         raise BadRequest("presented_twice", detail="X-OTP goes with HTTP Basic, not with a token.", hint="Leave X-OTP out.")
     raise CredentialsRequired("nothing_presented")
 

@@ -590,6 +590,7 @@ async def test_a_gateway_that_does_not_answer_is_waited_for_no_longer_than_set(s
 async def test_what_the_gateway_answers_passes_as_it_is(site: Site) -> None:
     async def refuse(writer: asyncio.StreamWriter) -> None:
         headers = "Content-Type: application/problem+json\r\nRetry-After: 77\r\nAllow: PUT\r\nX-Accel-Redirect: /metrics\r\nX-Request-ID: other"
+        headers += "\r\nStrict-Transport-Security: max-age=1\r\nX-Content-Type-Options: nosniff"
         writer.write(f"HTTP/1.1 429 Mine\r\n{headers}\r\nCache-Control: private\r\nContent-Length: 2\r\n\r\n[]".encode())
 
     site.stub.answer = refuse
