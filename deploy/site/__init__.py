@@ -4,12 +4,14 @@
     trouble        what went wrong, in one sentence, with a hint
     preconditions  may this run here? root, release, place, port
     layout         every path of a site
+    files          files and directories that belong to one user
     record         what a site remembers between commands (DIR/site.json) and tells programs (DIR/demo.json)
     packages       what Debian must have installed
     environment    the virtual environment with the gateway
     accounts       the people and service users, and the private /etc that knows them
     namespace      the mount, PID and host name namespace that everything runs in; holder is its process 1
     processes      looking at and signalling processes without hitting a stranger
+    commands       running a program to its end
     services       starting, watching and ending one service
     ports          free ports on loopback
     certificates   the site's own CA
@@ -18,7 +20,10 @@
     one_time       which code will be accepted now
     job            the first job, through the gateway
     steps          running what depends on each other, the rest side by side, with a line for each
+    plan, site     the steps of `up`; the services in order, and what demo.json says
     up, control    the commands
+    farewell       the curl lines that `up` ends with
+    https, unix_http   speaking to the site
 
 The way of `up`: preconditions → packages → record → holder → steps (each server: files, start, ready) → enrolment → job → curl lines.
 """

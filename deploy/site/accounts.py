@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import grp
-import os
 import pwd
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .files import owned_directory
 from .layout import Layout
 from .namespace import HOST_NAME
 
@@ -29,18 +29,21 @@ class Account:
     name: str
     number: int
     home: Path
-    shell: str
+    login_shell: str
 
     def passwd_line(self) -> str:
-        return f"{self.name}:x:{self.number}:{self.number}::{self.home}:{self.shell}"
+        """Return its line of passwd(5)."""
+        return f"{self.name}:x:{self.number}:{self.number}::{self.home}:{self.login_shell}"
 
     def group_line(self) -> str:
+        """Return the line of group(5) with its name and number."""
         return f"{self.name}:x:{self.number}:"
 
 
 def choose_ids(in_use: Callable[[int], bool]) -> dict[str, int]:
-    """A number for every account, none of which the host uses."""
-    return {**_numbered(PEOPLE, FIRST_PERSON, in_use), **_numbered(SERVICE_USERS, FIRST_SERVICE_USER, in_use)}
+    """Return a number for every account, none of which the host uses."""
+    people = _numbered(PEOPLE, FIRST_PERSON, in_use)
+    return {**people, **_numbered(SERVICE_USERS, FIRST_SERVICE_USER, lambda number: number in people.values() or in_use(number))}
 
 
 def _numbered(names: Iterable[str], first: int, in_use: Callable[[int], bool]) -> dict[str, int]:
@@ -68,23 +71,21 @@ def _known(look_up: Callable[[int], object], number: int) -> bool:
 
 
 def accounts(layout: Layout, ids: dict[str, int]) -> list[Account]:
-    people = [Account(name=name, number=ids[name], home=layout.home(name), shell="/bin/sh") for name in PEOPLE]
-    services = [
-        Account(name=name, number=ids[name], home=Path("/nonexistent"), shell="/usr/sbin/nologin")
-        for name in SERVICE_USERS
-    ]
+    """Return everybody: people with a home and a shell, services with neither."""
+    people = [Account(name=name, number=ids[name], home=layout.home(name), login_shell="/bin/sh") for name in PEOPLE]
+    services = [Account(name=name, number=ids[name], home=Path("/nonexistent"), login_shell="/usr/sbin/nologin") for name in SERVICE_USERS]
     return [*people, *services]
 
 
 def merged(host: str, names: Sequence[str], numbers: Sequence[int], ours: Sequence[str]) -> str:
-    """The host's lines of passwd or group, without those that share a name or number with ours, then ours."""
+    """Return the host's lines of passwd or group, without those that share a name or number with ours, then ours."""
     taken = {str(number) for number in numbers}
     kept = [line for line in host.splitlines() if line.strip() and not _clashes(line.split(":"), names, taken)]
     return "\n".join([*kept, *ours]) + "\n"
 
 
 def _clashes(fields: list[str], names: Sequence[str], numbers: set[str]) -> bool:
-    return fields[0] in names or (len(fields) > 2 and fields[2] in numbers)
+    return fields[0] in names or (not numbers.isdisjoint(fields[2:3]))
 
 
 def build_private_etc(layout: Layout, everybody: Sequence[Account]) -> None:
@@ -104,9 +105,9 @@ def build_private_etc(layout: Layout, everybody: Sequence[Account]) -> None:
     for name, text in own.items():
         (layout.etc / name).write_text(text)
         (layout.etc / name).chmod(0o644)
-    for entry in os.scandir("/etc"):
+    for entry in Path("/etc").iterdir():
         if entry.name not in own:
-            source = os.readlink(entry.path) if entry.is_symlink() else str(layout.host_etc / entry.name)
+            source = entry.readlink() if entry.is_symlink() else layout.host_etc / entry.name
             (layout.etc / entry.name).symlink_to(source)
 
 
@@ -115,26 +116,7 @@ def _host(name: str) -> str:
 
 
 def make_homes(layout: Layout, ids: dict[str, int]) -> None:
-    (layout.root / "home").mkdir(exist_ok=True)
+    """Give every person a directory that nobody else can enter."""
+    layout.homes.mkdir(exist_ok=True)
     for person in PEOPLE:
         owned_directory(layout.home(person), ids[person])
-
-
-def owned_directory(path: Path, owner: int, *, group: int | None = None, mode: int = 0o700) -> Path:
-    """Make a directory, or mend owner and mode of the one that is there."""
-    path.mkdir(parents=True, exist_ok=True)
-    os.chown(path, owner, owner if group is None else group)
-    path.chmod(mode)
-    return path
-
-
-def owned_file(path: Path, content: bytes, owner: int, mode: int = 0o400) -> Path:
-    """Replace a file in one go; nobody but its owner ever sees the content."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        os.fchown(file.fileno(), owner, owner)
-        os.fchmod(file.fileno(), mode)
-    fresh.replace(path)
-    return path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .accounts import owned_directory
 from .commands import run
+from .files import owned_directory
 from .layout import Layout
 
 DAYS = "3650"
@@ -30,10 +30,10 @@ subjectAltName = DNS:localhost, IP:127.0.0.1
 """
 
 
-def make(layout: Layout, owners: dict[str, int]) -> bool:
-    """The CA and a key pair NAME.key, NAME.pem for each owner; True when they had to be made. The last file is the marker."""
+def make(layout: Layout, owners: dict[str, int]) -> None:
+    """Make the CA and a key pair NAME.key, NAME.pem for each owner, unless its last file, the CA's own copy, is there."""
     if layout.ca.exists():
-        return False
+        return
     owned_directory(layout.tls, 0, mode=0o755)
     authority = layout.tls / "ca"
     _sign(authority, "slurm-gateway demo CA", "authority", [])
@@ -41,11 +41,10 @@ def make(layout: Layout, owners: dict[str, int]) -> bool:
         _sign(layout.tls / name, "localhost", "server", ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"])
         _give(layout.tls / f"{name}.key", owner)
     layout.ca.write_bytes(authority.with_suffix(".pem").read_bytes())
-    return True
 
 
 def _sign(stem: Path, name: str, section: str, signer: list[str]) -> None:
-    """A P-256 key and its certificate, signed by the signer or by itself."""
+    """Make a P-256 key and its certificate, signed by the signer or by itself."""
     config = stem.with_suffix(".cnf")
     config.write_text(_CONFIG.format(name=name))
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{stem}.key"]

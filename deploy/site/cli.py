@@ -14,6 +14,7 @@ from .site import ORDER
 from .trouble import Trouble
 from .up import up
 
+PORTS = range(1, 65536)
 DEFAULT_STATE = "/var/lib/slurm-gateway-demo"
 
 _DESCRIPTION = """\
@@ -35,16 +36,16 @@ def main(argv: Sequence[str]) -> int:
         print(trouble.report(), file=sys.stderr, flush=True)
     except OSError as cause:
         print(f"error: {cause}.\nhint: mend that, then run the command again.", file=sys.stderr, flush=True)
+    except Exception as cause:  # noqa: BLE001 - a person gets a sentence, whatever it was
+        print(f"error: deploy/demo itself failed: {cause!r}.\nhint: this is a fault of the demo; please report it.", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print("error: interrupted.\nhint: `deploy/demo up` goes on from here, `deploy/demo down` ends it.", file=sys.stderr)
-        os._exit(130)
-    sys.stdout.flush()
-    os._exit(1)  # a step that still runs beside the one that failed must not hold the answer up
+    return 1
 
 
 def _run(arguments: argparse.Namespace) -> int:
     preconditions.check_root()
-    layout = Layout(Path(os.path.realpath(arguments.state)))
+    layout = Layout.at(Path(os.path.realpath(arguments.state)))
     match arguments.command:
         case "up":
             preconditions.check_release(arguments.release)
@@ -53,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "down":
             return control.down(layout)
         case "status":
-            return control.status(layout, arguments.json)
+            return control.status(layout, as_json=arguments.json)
         case "otp":
             return control.otp(layout, arguments.user)
         case action:
@@ -74,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     up_command = command("up", "bring the site up, repair what is down, run a first job, print curl lines")
     up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
     up_command.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help="whose Slurm (default: bookworm)")
-    up_command.add_argument(
-        "--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one"
-    )
+    up_command.add_argument("--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one")
     command("down", "end the site; its data stays")
     command("status", "say what runs").add_argument("--json", action="store_true", help="for programs")
     command("otp", "print a one-time code that the gateway will accept now").add_argument("user", metavar="USER")
@@ -87,6 +86,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is not a port: 1 to 65535")
+    if port not in PORTS:
+        raise argparse.ArgumentTypeError(f"{port} is not a port: {PORTS.start} to {PORTS[-1]}")
     return port

@@ -17,23 +17,17 @@ _HINT = "mend what it says, then run the command again: it goes on from where it
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What every program of the site sees: nothing of the caller's shell."""
+    """Return what every program of the site sees: nothing of the caller's shell."""
     return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/nonexistent", **more}
 
 
 def downloading(**more: str) -> dict[str, str]:
-    """The same for programs that fetch from the network: the caller's settings of proxies and of pip go with them."""
-    passed = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_PASSED_ON) or name.lower() in _PROXIES
-    }  # fmt: skip
+    """Return the same for programs that fetch from the network: the caller's settings of proxies and of pip go with them."""
+    passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON) or name.lower() in _PROXIES}
     return environment(**{**passed, **more})
 
 
-def run(
-    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, stdin: str = "", limit: float = 60
-) -> str:
+def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, stdin: str = "", limit: float = 60) -> str:
     """Run a program that says little; returns what it wrote to standard output."""
     done = _run(argv, env, limit, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
@@ -42,9 +36,7 @@ def run(
     return str(done.stdout)
 
 
-def run_logged(
-    argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None, limit: float = 60, hint: str = _HINT
-) -> None:
+def run_logged(argv: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None, limit: float = 60, hint: str = _HINT) -> None:
     """Run a program that says much, into its log."""
     with log.open("a") as file:
         done = _run(argv, env, limit, stdin="", stdout=file, stderr=subprocess.STDOUT)
@@ -53,19 +45,21 @@ def run_logged(
 
 
 def _run(
-    argv: Sequence[str | Path],
-    env: Mapping[str, str] | None,
-    limit: float,
-    *,
-    stdin: str,
-    stdout: IO[str] | int,
-    stderr: int,
+    argv: Sequence[str | Path], env: Mapping[str, str] | None, limit: float, *, stdin: str, stdout: IO[str] | int, stderr: int
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [str(word) for word in argv], input=stdin, stdout=stdout, stderr=stderr, text=True, errors="replace",
-            env=dict(environment() if env is None else env), cwd="/", timeout=limit, check=False,
-        )  # fmt: skip
+            [str(word) for word in argv],
+            input=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            env=dict(environment() if env is None else env),
+            cwd="/",
+            timeout=limit,
+            check=False,
+        )
     except subprocess.TimeoutExpired as cause:
         raise Trouble(f"{_name(argv)} did not end within {limit:.0f} s.", hint=_HINT) from cause
     except OSError as cause:
@@ -73,7 +67,7 @@ def _run(
 
 
 def _name(argv: Sequence[str | Path]) -> str:
-    """The program that matters, not the words that put it into its place."""
+    """Return the program that matters, not the words that put it into its place."""
     words = [str(word) for word in argv]
     rest = words[words.index("--") + 1 :] if "--" in words else words
     if rest[0] == "setpriv":

@@ -18,7 +18,7 @@ from .trouble import Trouble
 
 
 def existing(layout: Layout) -> Memory:
-    """The memory of a site that must be there."""
+    """Return the memory of a site that must be there."""
     if not layout.marker.exists():
         raise Trouble(f"There is no demo in {layout.root}.", hint=f"make one: deploy/demo up --state {layout.root}")
     return recall(layout)
@@ -41,12 +41,13 @@ def down(layout: Layout) -> int:
             space.end()
             print(f"The demo in {layout.root} is down ({time.monotonic() - began:.1f} s). Its data stays there.")
         with memory.change() as record:
-            record.holder, record.services = None, {}
-        describe(memory)
+            record.holder, record.services, record.unfinished = None, {}, False
+        if layout.description.exists():
+            describe(memory)
     return 0
 
 
-def status(layout: Layout, as_json: bool) -> int:
+def status(layout: Layout, *, as_json: bool) -> int:
     """Say what runs; 0 when all of it does, else 1."""
     memory = existing(layout)
     found = {name: running(memory, name) for name in ORDER}
@@ -86,11 +87,17 @@ def one_service(layout: Layout, name: str, action: str) -> int:
             raise Trouble(f"The demo in {layout.root} is down.", hint=f"deploy/demo up --state {layout.root}")
         service = _named(definitions(memory, space), name)
         began = time.monotonic()
-        if action != "start":
-            stop(memory, name, service.stop_signal, service.stop_limit)
-        if action != "stop" and running(memory, name) is None:
-            Services(memory, space).start(service)
-        describe(memory)
+        with memory.change() as record:
+            unfinished, record.unfinished = record.unfinished, True
+        try:
+            if action != "start":
+                stop(memory, name, service.stop_signal, service.stop_limit)
+            if action != "stop" and running(memory, name) is None:
+                Services(memory, space).start(service)
+        finally:
+            with memory.change() as record:
+                record.unfinished = unfinished
+            describe(memory)
         done = {"stop": "stopped", "start": "started", "restart": "restarted"}[action]
         print(f"  {name:<12} {time.monotonic() - began:5.1f} s  {done}")
     return 0
@@ -98,5 +105,3 @@ def one_service(layout: Layout, name: str, action: str) -> int:
 
 def _named(services: Sequence[Service], name: str) -> Service:
     return next(service for service in services if service.name == name)
-
-

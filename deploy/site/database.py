@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 
-from .accounts import owned_directory
+from .files import owned_directory
 from .layout import Layout
 from .namespace import Namespace
 from .services import Service
 
 _INSTALL = (
-    "mariadb-install-db", "--no-defaults", "--skip-name-resolve", "--skip-test-db",
-    "--auth-root-authentication-method=socket", "--auth-root-socket-user=root",
-)  # fmt: skip
+    "mariadb-install-db",
+    "--no-defaults",
+    "--skip-name-resolve",
+    "--skip-test-db",
+    "--auth-root-authentication-method=socket",
+    "--auth-root-socket-user=root",
+)
 _GRANTS = """\
 CREATE DATABASE IF NOT EXISTS slurm_acct_db;
 CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED VIA unix_socket;
@@ -33,17 +37,21 @@ def prepare(layout: Layout, ids: dict[str, int], space: Namespace) -> None:
 
 
 def service(layout: Layout, space: Namespace) -> Service:
+    """Return the server; ready when it answers root's client."""
     options = {
-        "datadir": layout.mariadb_data, "socket": layout.mariadb_socket, "tmpdir": layout.mariadb_data,
-        "pid-file": layout.mariadb_socket.with_suffix(".pid"), "innodb-buffer-pool-size": "128M",
-        "innodb-log-file-size": "32M", "innodb-lock-wait-timeout": "900", "innodb-flush-log-at-trx-commit": "2",
-    }  # fmt: skip
+        "datadir": layout.mariadb_data,
+        "socket": layout.mariadb_socket,
+        "tmpdir": layout.mariadb_data,
+        "pid-file": layout.mariadb_socket.with_suffix(".pid"),
+        "innodb-buffer-pool-size": "128M",
+        "innodb-log-file-size": "32M",
+        "innodb-lock-wait-timeout": "900",
+        "innodb-flush-log-at-trx-commit": "2",
+    }
     return Service(
         name="mariadb",
         user="mysql",
-        argv=(
-            "/usr/sbin/mariadbd", "--no-defaults", "--skip-networking", *(f"--{name}={value}" for name, value in options.items()),
-        ),  # fmt: skip
+        argv=("/usr/sbin/mariadbd", "--no-defaults", "--skip-networking", *(f"--{name}={value}" for name, value in options.items())),
         socket=layout.mariadb_socket,
         ready=lambda: "1" in _ask(layout, space, "SELECT 1"),
         start_limit=60,
@@ -58,4 +66,4 @@ def grant(layout: Layout, space: Namespace) -> None:
 
 def _ask(layout: Layout, space: Namespace, statements: str) -> str:
     client = ["mariadb", "--no-defaults", f"--socket={layout.mariadb_socket}", "--batch"]
-    return space.run(client, "root", stdin=statements, limit=20)
+    return space.run(client, "root", stdin=statements, limit=10)

@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from .accounts import owned_directory, owned_file
+from .commands import environment
+from .files import owned_directory, owned_file
 from .layout import Layout
 from .namespace import Namespace
 from .people import EVERYBODY, Person
-from .ports import answers
 from .record import Record
-from .services import Service
+from .services import ANSWER_LIMIT, Service
 
 BASE = "dc=demo,dc=example"
 ADMIN = f"cn=admin,{BASE}"
@@ -30,8 +30,8 @@ FOR_EVER = "000001010000Z"
 
 
 def ssha(password: str, salt: bytes) -> str:
-    """A salted SHA-1 as OpenLDAP stores it."""
-    return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()
+    """Return a salted SHA-1 as OpenLDAP stores it."""
+    return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt, usedforsecurity=False).digest() + salt).decode()
 
 
 def _stored(password: str) -> str:
@@ -39,7 +39,7 @@ def _stored(password: str) -> str:
 
 
 def config(layout: Layout, admin_password: str) -> str:
-    """The LDIF of cn=config."""
+    """Return the LDIF of cn=config."""
     tls = layout.tls / "slapd"
     return f"""\
 dn: cn=config
@@ -109,7 +109,7 @@ olcPPolicyUseLockout: TRUE
 
 
 def entries(record: Record) -> str:
-    """The LDIF of the tree. pwdLockout must be on for a lock to count; no number of failures locks, the gateway sees to that."""
+    """Return the LDIF of the tree. pwdLockout must be on for a lock to count; no number of failures locks, the gateway sees to that."""
     head = f"""\
 dn: {BASE}
 objectClass: dcObject
@@ -117,10 +117,7 @@ objectClass: organization
 dc: demo
 o: slurm-gateway demo
 """
-    units = "".join(
-        f"\ndn: ou={name},{BASE}\nobjectClass: organizationalUnit\nou: {name}\n"
-        for name in ("people", "groups", "services", "policies")
-    )
+    units = "".join(f"\ndn: ou={name},{BASE}\nobjectClass: organizationalUnit\nou: {name}\n" for name in ("people", "groups", "services", "policies"))
     policy = f"""
 dn: {POLICY}
 objectClass: device
@@ -175,7 +172,7 @@ def _person(person: Person, ids: Mapping[str, int], password: str) -> str:
 
 
 def draw_secrets(record: Record) -> None:
-    """A random password for everybody who has none yet."""
+    """Draw a random password for everybody who has none yet."""
     for name in ("ldap_admin", "ldap_gateway"):
         record.secrets.setdefault(name, secrets.token_urlsafe(18))
     for person in EVERYBODY:
@@ -204,12 +201,15 @@ def _load(layout: Layout, space: Namespace, owner: int, database: int, ldif: str
     file.unlink()
 
 
-def service(layout: Layout, ports: Mapping[str, int]) -> Service:
-    urls = f"ldaps://127.0.0.1:{ports['ldaps']} ldap://127.0.0.1:{ports['ldap']}"
+def service(layout: Layout, ports: Mapping[str, int], space: Namespace) -> Service:
+    """Return the server, with TLS from the first byte on one port and StartTLS on the other."""
+    tls, plain = f"ldaps://127.0.0.1:{ports['ldaps']}", f"ldap://127.0.0.1:{ports['ldap']}"
+    asked = (["ldapwhoami", "-x", "-H", tls], ["ldapwhoami", "-x", "-ZZ", "-H", plain])
+    trust = environment(LDAPTLS_CACERT=str(layout.ca))
     return Service(
         name="slapd",
         user="sgw-ldap",
-        argv=("/usr/sbin/slapd", "-d", "none", "-F", str(layout.ldap / "config"), "-h", urls),
+        argv=("/usr/sbin/slapd", "-d", "none", "-F", str(layout.ldap / "config"), "-h", f"{tls} {plain}"),
         reads=(layout.tls / "slapd.pem",),
-        ready=lambda: answers(ports["ldaps"]) and answers(ports["ldap"]),
+        ready=lambda: all("anonymous" in space.run(words, "sgw-ldap", env=trust, limit=ANSWER_LIMIT) for words in asked),
     )

@@ -13,6 +13,8 @@ from .trouble import Trouble
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("pyproject.toml", "gateway", "nginx")
+DYING_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+"""A pip that outlived a killed `up` would go on writing into the environment that the next one makes."""
 _HINT = "mend what pip says (network, compiler), then run `deploy/demo up` again."
 
 
@@ -26,12 +28,12 @@ def build(layout: Layout, checkout: Path = CHECKOUT) -> bool:
     if _says(libraries, locked) and _says(gateway, sources):
         return False
     log = layout.log("venv")
-    pip: list[Path | str] = [layout.venv / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pip: list[Path | str] = [*DYING_WITH_US, layout.venv / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
     install: list[Path | str] = [*pip, "--cache-dir", layout.root / "cache", "install", "--root-user-action", "ignore"]
     env = downloading(HOME=str(layout.root))
     if not _says(libraries, locked):
         shutil.rmtree(layout.venv, ignore_errors=True)
-        run_logged(["/usr/bin/python3", "-m", "venv", layout.venv], log, env=env, hint=_HINT)
+        run_logged([*DYING_WITH_US, "/usr/bin/python3", "-m", "venv", layout.venv], log, env=env, hint=_HINT)
         run_logged([*install, "--require-hashes", "-r", lock], log, env=env, limit=600, hint=_HINT)
         libraries.write_text(locked)
     gateway.unlink(missing_ok=True)
@@ -60,11 +62,10 @@ def _says(marker: Path, word: str) -> bool:
 
 
 def command_beside(python: Path) -> list[str]:
-    """The gateway's command in the environment of this interpreter."""
+    """Return the gateway's command in the environment of this interpreter."""
     command = python.parent / "slurm-gateway"
     if not command.exists():
         raise Trouble(
-            f"There is no slurm-gateway beside {python}.",
-            hint="install the gateway there (pip install '.[server]'), or leave --python out.",
+            f"There is no slurm-gateway beside {python}.", hint="install the gateway there (pip install '.[server]'), or leave --python out."
         )
     return [str(command)]

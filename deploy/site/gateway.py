@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import directory, slurm
-from .accounts import owned_directory, owned_file
 from .commands import environment
+from .files import owned_directory, owned_file
 from .layout import Layout
 from .namespace import Namespace
 from .people import EVERYBODY
@@ -18,7 +18,7 @@ from .ports import LOOPBACK
 from .record import Memory, Record
 from .services import Service
 from .trouble import Trouble
-from .unix_http import status_of
+from .unix_http import OK, status_of
 
 USER = "sgw-gateway"
 
@@ -76,10 +76,12 @@ def prepare(layout: Layout, record: Record) -> None:
 
 
 def command(layout: Layout, record: Record, *words: str) -> list[str]:
+    """Return the words that run the gateway's command with this site's configuration."""
     return [*record.command, "--config", str(layout.gateway_config), *words]
 
 
 def variables(layout: Layout) -> dict[str, str]:
+    """Return the gateway's environment."""
     return environment(HOME=str(layout.gateway))
 
 
@@ -95,23 +97,36 @@ def check(memory: Memory, space: Namespace) -> None:
 
 
 def enrol(memory: Memory, space: Namespace) -> int:
-    """A second factor for everybody who should have one; returns how many are new. Each secret is kept as soon as it is known."""
-    record = memory.record
-    wanted = [person.name for person in EVERYBODY if person.enrolled and person.name not in record.totp]
-
-    def enrol_one(name: str) -> None:
-        try:
-            answer = _run(memory, space, "enroll", name, "--json")
-        except Trouble:  # enrolled by a run that was killed before it could note the secret
-            _run(memory, space, "disenroll", name)
-            answer = _run(memory, space, "enroll", name, "--json")
-        secret = json.loads(answer)["secret"]
-        with memory.change():
-            record.totp[name] = secret
+    """Give a second factor to everybody who should have one; return how many are new. Each secret is kept as soon as it is known."""
+    if not memory.layout.gateway_store.exists():  # without the store, what is known of it is worth nothing
+        with memory.change() as record:
+            record.totp.clear()
+    wanted = [person.name for person in EVERYBODY if person.enrolled and person.name not in memory.record.totp]
 
     with ThreadPoolExecutor(2) as side_by_side:
-        list(side_by_side.map(enrol_one, wanted))
+        list(side_by_side.map(lambda name: _enrol_one(memory, space, name), wanted))
     return len(wanted)
+
+
+def _enrol_one(memory: Memory, space: Namespace, name: str) -> None:
+    try:
+        answer = _run(memory, space, "enroll", name, "--json")
+    except Trouble:  # enrolled by a run that was killed before it could note the secret
+        enrol_anew(memory, space, name)
+    else:
+        _note(memory, name, answer)
+
+
+def enrol_anew(memory: Memory, space: Namespace, name: str) -> None:
+    """Another second factor instead of the one that this person has."""
+    _run(memory, space, "disenroll", name)
+    _note(memory, name, _run(memory, space, "enroll", name, "--json"))
+
+
+def _note(memory: Memory, name: str, answer: str) -> None:
+    secret = str(json.loads(answer)["secret"])
+    with memory.change() as record:
+        record.totp[name] = secret
 
 
 def service(layout: Layout, record: Record, built: Sequence[Path]) -> Service:
@@ -129,11 +144,11 @@ def service(layout: Layout, record: Record, built: Sequence[Path]) -> Service:
 
 
 def _healthy(layout: Layout, port: int) -> bool:
-    return status_of(layout.gateway_socket, "/health/live") == 200 and ready_status(port) == 200
+    return status_of(layout.gateway_socket, "/health/live") == OK and ready_status(port) == OK
 
 
 def ready_status(port: int) -> int:
-    """What /health/ready answers; raises OSError when nobody does."""
+    """Return what /health/ready answers; raises OSError when nobody does."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request("GET", "/health/ready")
@@ -142,12 +157,3 @@ def ready_status(port: int) -> int:
         raise OSError(str(cause)) from cause
     finally:
         connection.close()
-
-
-def forget_half_made(memory: Memory) -> None:
-    """Without its store the known second factors are worth nothing: enrol anew."""
-    if not memory.layout.gateway_store.exists() and memory.record.totp:
-        with memory.change() as record:
-            record.totp.clear()
-
-

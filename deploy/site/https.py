@@ -21,10 +21,10 @@ class Answer:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; raises ValueError when it is none."""
+        """Return the body as a JSON object; raises ValueError when it is none."""
         document = json.loads(self.body)
         if not isinstance(document, dict):
-            raise ValueError("not a JSON object")
+            raise ValueError("not a JSON object")  # noqa: TRY004 - the same to the caller as what is no JSON
         return document
 
 
@@ -35,9 +35,7 @@ class Client:
     port: int
     ca: Path
 
-    def ask(
-        self, method: str, target: str, document: object = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def ask(self, method: str, target: str, document: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """One request on a connection of its own; raises OSError when there is no answer."""
         trust = ssl.create_default_context(cafile=str(self.ca))
         connection = http.client.HTTPSConnection(LOOPBACK, self.port, timeout=30, context=trust)

@@ -11,12 +11,14 @@ from . import one_time
 from .https import Answer, Client
 from .layout import Layout
 from .processes import wait_until
-from .record import Record
+from .record import Memory
 from .trouble import Trouble
+from .unix_http import OK, UNAUTHORIZED
 
 API = "v0.0.36"
 PERSON = "alice"
 SCRIPT = '#!/bin/sh\necho "Hello from $(id -un) on $(hostname): job $SLURM_JOB_ID"\n'
+_HINT = "the gateway's log says why; `deploy/demo status` shows what runs."
 _FINISHED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY"}
 
 
@@ -30,7 +32,7 @@ class FirstJob:
 
 
 def description(home: Path, name: str = "first") -> dict[str, Any]:
-    """The body of job/submit: 22.05 wants an environment, and writes the output where it is told to."""
+    """Return the body of job/submit: 22.05 wants an environment, and writes the output where it is told to."""
     job = {
         "name": name,
         "environment": {"PATH": "/usr/bin:/bin"},
@@ -41,11 +43,15 @@ def description(home: Path, name: str = "first") -> dict[str, Any]:
     return {"job": job, "script": SCRIPT}
 
 
-def run_first(layout: Layout, record: Record) -> FirstJob:
+class NotLetInError(Trouble):
+    """The gateway refused the password and code that this site knows."""
+
+
+def run_first(memory: Memory) -> FirstJob:
     """Sign in, submit, wait for COMPLETED, read the output."""
+    layout, record = memory.layout, memory.record
     client = Client(record.port, layout.ca)
-    token = _sign_in(client, layout, record)
-    bearer = {"Authorization": f"Bearer {token}"}
+    bearer = _session(client, memory)
     home = layout.home(PERSON)
     answer = client.ask("POST", f"/slurm/{API}/job/submit", description(home), bearer)
     number = _document(answer, layout, "The job was not taken").get("job_id")
@@ -60,13 +66,23 @@ def run_first(layout: Layout, record: Record) -> FirstJob:
     return FirstJob(number, output, output.read_text().strip())
 
 
-def _sign_in(client: Client, layout: Layout, record: Record) -> str:
+def _session(client: Client, memory: Memory) -> dict[str, str]:
+    """Return the header of a new session; of the last one if it still holds and a new one would have to wait for its code."""
+    layout, record = memory.layout, memory.record
     step, wait = one_time.next_step(time.time(), one_time.last_step(layout.gateway_store, PERSON))
+    known = {"Authorization": f"Bearer {record.secrets.get('session', 'none')}"}
+    if wait and client.ask("GET", "/auth/session", headers=known).status == OK:
+        return known
     wait_until(lambda: time.time() >= (step - one_time.AHEAD) * one_time.STEP_SECONDS, wait + 1)
     code = one_time.code(record.totp[PERSON], step)
     credentials = {"username": PERSON, "password": record.passwords[PERSON], "otp": code}
     answer = client.ask("POST", "/auth/login", credentials)
-    return str(_document(answer, layout, f"{PERSON} could not sign in")["token"])
+    if answer.status == UNAUTHORIZED:
+        raise NotLetInError(f"{PERSON} is not let in with the password and code that this site knows.", hint=_HINT, log=layout.log("gateway"))
+    token = str(_document(answer, layout, f"{PERSON} could not sign in")["token"])
+    with memory.change():
+        record.secrets["session"] = token
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _wait(client: Client, layout: Layout, number: int, bearer: dict[str, str]) -> None:
@@ -80,14 +96,12 @@ def _wait(client: Client, layout: Layout, number: int, bearer: dict[str, str]) -
 
     wait_until(finished, 30)
     if state != "COMPLETED":
-        raise Trouble(
-            f"Job {number} is {state} after 30 s, not COMPLETED.", hint="slurmctld says why.", log=layout.log("slurmctld")
-        )
+        raise Trouble(f"Job {number} is {state} after 30 s, not COMPLETED.", hint="slurmctld says why.", log=layout.log("slurmctld"))
 
 
 def _document(answer: Answer, layout: Layout, sentence: str) -> dict[str, Any]:
     try:
-        if answer.status == 200:
+        if answer.status == OK:
             return answer.json()
     except ValueError:
         pass
@@ -96,8 +110,4 @@ def _document(answer: Answer, layout: Layout, sentence: str) -> dict[str, Any]:
 
 def _refused(sentence: str, answer: Answer, layout: Layout) -> Trouble:
     said = answer.body.decode(errors="replace").strip()[:400] or "nothing more"
-    return Trouble(
-        f"{sentence}: {answer.status}, {said}",
-        hint="the gateway's log says why; deploy/demo status shows what runs.",
-        log=layout.log("gateway"),
-    )
+    return Trouble(f"{sentence}: {answer.status}, {said}", hint=_HINT, log=layout.log("gateway"))

@@ -13,7 +13,7 @@ AHEAD = 1
 
 
 def code(secret: str, step: int) -> str:
-    """The code of a step (RFC 4226, section 5.3); `secret` is in base 32, with or without padding."""
+    """Return the code of a step (RFC 4226, section 5.3); `secret` is in base 32, with or without padding."""
     key = base64.b32decode(secret + "=" * (-len(secret) % 8), casefold=True)
     digest = hmac.digest(key, step.to_bytes(8, "big"), "sha1")
     offset = digest[-1] & 0xF
@@ -21,7 +21,7 @@ def code(secret: str, step: int) -> str:
 
 
 def next_step(now: float, last_used: int | None) -> tuple[int, float]:
-    """The step whose code will be accepted, and how many seconds from `now` on it will be (0: now).
+    """Return the step whose code will be accepted, and how many seconds from `now` on it will be (0: now).
 
     A code works once and only for a step after the last one used; one step ahead of the clock is let through.
     """
@@ -31,7 +31,7 @@ def next_step(now: float, last_used: int | None) -> tuple[int, float]:
 
 
 def last_step(store: Path, user: str) -> int | None:
-    """The last step that this user signed in with, from the gateway's own store, which is only read."""
+    """Return the last step that this user signed in with, from the gateway's own store, which is only read."""
     if not store.exists():
         return None
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)

@@ -8,15 +8,27 @@ from pathlib import Path
 from .commands import downloading, run, run_logged
 
 SITE = (
-    "slurmctld", "slurmd", "slurmdbd", "slurmrestd", "slurm-client", "slurm-wlm-jwt-plugin", "slurm-wlm-mysql-plugin",
-    "munge", "mariadb-server-core", "mariadb-client-core", "slapd", "ldap-utils", "nginx", "curl", "openssl", "util-linux",
-)  # fmt: skip
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+    "slurmrestd",
+    "slurm-client",
+    "slurm-wlm-jwt-plugin",
+    "slurm-wlm-mysql-plugin",
+    "munge",
+    "mariadb-server-core",
+    "mariadb-client-core",
+    "slapd",
+    "ldap-utils",
+    "nginx",
+    "curl",
+    "openssl",
+    "util-linux",
+)
 BUILD = ("python3-venv", "python3-dev", "gcc", "libldap-dev", "libsasl2-dev")
 """For the virtual environment: python-ldap is compiled against Debian's libldap."""
 
-STARTERS = (
-    "/usr/bin/deb-systemd-invoke", "/usr/bin/deb-systemd-helper", "/usr/sbin/invoke-rc.d", "/usr/bin/systemctl",
-)  # fmt: skip
+STARTERS = ("/usr/bin/deb-systemd-invoke", "/usr/bin/deb-systemd-helper", "/usr/sbin/invoke-rc.d", "/usr/bin/systemctl")
 """What package scripts call to start and enable services; /bin/true takes their place while apt runs."""
 
 _HINT = "mend what apt-get says (network, sources, disk), then run `deploy/demo up` again."
@@ -29,7 +41,7 @@ def missing(wanted: Iterable[str], status: str) -> list[str]:
 
 
 def look() -> list[str]:
-    """The packages that this machine lacks."""
+    """Return the packages that this machine lacks."""
     return missing((*SITE, *BUILD), run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]))
 
 

@@ -24,6 +24,7 @@ class Plan:
     started: list[str] = field(default_factory=list)
 
     def steps(self) -> list[Step]:
+        """Return all steps, each with the names of those it needs."""
         memory, layout, space = self.memory, self.memory.layout, self.space
         record = memory.record
         return [
@@ -38,12 +39,10 @@ class Plan:
             Step("enrolment", self._enrolment, ("venv", "slapd")),
             self._server("gateway", "enrolment", "slurmrestd"),
             self._server("nginx", "gateway", before=lambda: web.prepare(memory, space)),
-        ]  # fmt: skip
+        ]
 
-    def _server(
-        self, name: str, *needs: str, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
-    ) -> Step:
-        """A step that sees that a server runs, with what must be there before and what it is given after."""
+    def _server(self, name: str, *needs: str, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None) -> Step:
+        """Return a step that sees that a server runs, with what must be there before and what it is given after."""
 
         def work() -> str:
             if before:

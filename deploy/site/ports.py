@@ -33,7 +33,7 @@ def answers(port: int) -> bool:
 
 
 def choose(known: dict[str, int], names: dict[str, bool], free: Callable[[int], bool] = is_free) -> dict[str, int]:
-    """A port for each name: the known one if its server runs (`names` says so) or it is still free, else another one."""
+    """Return a port for each name: the known one if its server runs (`names` says so) or it is still free, else another one."""
     chosen: dict[str, int] = {}
     for name, runs in names.items():
         port = known.get(name)

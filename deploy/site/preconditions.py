@@ -12,11 +12,13 @@ from .layout import Layout
 from .ports import is_free
 from .trouble import Trouble
 
+DEFAULT_PORT = 8443
 _SAFE_PATH = re.compile(r"[A-Za-z0-9/._+-]+")
 _ELSEWHERE = "choose another directory, for example --state /var/lib/slurm-gateway-demo"
 
 
 def check_root() -> None:
+    """Namespaces, other users and packages are root's."""
     if os.geteuid() != 0:
         raise Trouble("deploy/demo needs root.", hint="run it again as root, for example with sudo.")
 
@@ -29,17 +31,14 @@ def check_system() -> None:
         release = {"PRETTY_NAME": "a system without /etc/os-release"}
     if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "12"):
         name = release.get("PRETTY_NAME", "something else")
-        raise Trouble(
-            f"deploy/demo runs on Debian 12 (bookworm) only; this is {name}.",
-            hint="start it in a Debian 12 machine or virtual machine.",
-        )
+        raise Trouble(f"deploy/demo runs on Debian 12 (bookworm) only; this is {name}.", hint="start it in a Debian 12 machine or virtual machine.")
 
 
 def check_release(release: str) -> None:
+    """Refuse a Slurm that the demo cannot serve yet."""
     if release != "bookworm":
         raise Trouble(
-            f"Only the release bookworm (Slurm 22.05) is served yet, not {release}.",
-            hint="leave --release out, or say --release bookworm.",
+            f"Only the release bookworm (Slurm 22.05) is served yet, not {release}.", hint="leave --release out, or say --release bookworm."
         )
 
 
@@ -53,8 +52,7 @@ def check_place(layout: Layout) -> None:
         )
     if len(bytes(root)) > layout.longest_root():
         raise Trouble(
-            f"The state directory's path has {len(bytes(root))} characters; unix sockets in it allow {layout.longest_root()}.",
-            hint=_ELSEWHERE,
+            f"The state directory's path has {len(bytes(root))} characters; unix sockets in it allow {layout.longest_root()}.", hint=_ELSEWHERE
         )
     for parent in reversed(root.parents):
         if parent.exists():
@@ -69,16 +67,10 @@ def _check_parent(parent: Path, root: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise Trouble(f"{parent} is not a directory.", hint=_ELSEWHERE)
     if not status.st_mode & stat.S_IXOTH:
-        raise Trouble(
-            f"{root} lies under {parent}, which other users cannot traverse, and the site's services are other users.",
-            hint=_ELSEWHERE,
-        )
+        raise Trouble(f"{root} lies under {parent}, which other users cannot traverse, and the site's services are other users.", hint=_ELSEWHERE)
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
     if status.st_uid != 0 or shared:
-        raise Trouble(
-            f"{root} lies under {parent}, which someone else than root may change.",
-            hint=_ELSEWHERE,
-        )
+        raise Trouble(f"{root} lies under {parent}, which someone else than root may change.", hint=_ELSEWHERE)
 
 
 def check_ours(layout: Layout) -> None:
@@ -91,10 +83,9 @@ def check_ours(layout: Layout) -> None:
 
 
 def check_port(port: int) -> None:
-    """The public port must be free; the caller knows that it is not the site's own nginx that has it."""
+    """Refuse a public port that is not free; the caller knows that it is not the site's own nginx that has it."""
     if not is_free(port):
         raise Trouble(
             f"Port {port} on 127.0.0.1 is taken.",
-            hint=f"choose another one, for example --port {port + 1000 if port < 64000 else 9443}; "
-            f"who has it: ss -ltnp 'sport = :{port}'",
+            hint=f"choose another one, for example --port {9443 if port == DEFAULT_PORT else DEFAULT_PORT}; who has it: ss -ltnp 'sport = :{port}'",
         )

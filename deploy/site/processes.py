@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 POLL_SECONDS = 0.03
 
@@ -19,6 +20,7 @@ class Process:
     start: int
 
     def alive(self) -> bool:
+        """Say whether it still runs."""
         return find(self.pid) == self
 
     def send(self, number: signal.Signals) -> None:
@@ -38,6 +40,7 @@ class Process:
     def end(self, number: signal.Signals, limit: float) -> bool:
         """Ask it to end, kill it after `limit` seconds; says whether it went on its own."""
         self.send(number)
+        self.send(signal.SIGCONT)  # one that was stopped hears nothing else
         if wait_until(lambda: not self.alive(), limit):
             return True
         self.send(signal.SIGKILL)
@@ -51,13 +54,13 @@ class Process:
 
 
 def find(pid: int) -> Process | None:
-    """The process that has this number now; one that has ended and waits to be buried counts as gone."""
+    """Return the process that has this number now; one that has ended and waits to be buried counts as gone."""
     fields = _stat(pid)
     return Process(pid, int(fields[19])) if fields and fields[0] not in ("Z", "X") else None
 
 
 def child_of(parent: int) -> Process | None:
-    """A child of this process, if it has one."""
+    """Return a child of this process, if it has one."""
     for pid in _all():
         fields = _stat(pid)
         if fields and int(fields[1]) == parent:
@@ -66,15 +69,16 @@ def child_of(parent: int) -> Process | None:
 
 
 def within(holder: Process, inner: int) -> Process | None:
-    """The process that has the number `inner` in the holder's PID namespace."""
+    """Return the process that has the number `inner` in the holder's PID namespace."""
     space = _space(holder.pid)
     return next((find(pid) for pid in _all() if _inner(pid) == inner and _space(pid) == space), None)
 
 
-def everyone_within(holder: Process) -> list[int]:
-    """The host's numbers of all processes in the holder's PID namespace."""
+def session_within(holder: Process, leader: Process) -> list[Process]:
+    """Everything in the holder's PID namespace that is of the session which `leader` began, whether it still lives or not."""
     space = _space(holder.pid)
-    return [pid for pid in _all() if space is not None and _space(pid) == space]
+    found = (find(pid) for pid in _all() if _space(pid) == space and _stat(pid)[3:4] == [str(leader.pid)])
+    return [process for process in found if process is not None]
 
 
 def wait_until(condition: Callable[[], object], limit: float) -> bool:
@@ -88,28 +92,26 @@ def wait_until(condition: Callable[[], object], limit: float) -> bool:
 
 
 def _all() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _stat(pid: int) -> list[str]:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
 
 
 def _space(pid: int) -> str | None:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
     except OSError:
         return None
 
 
 def _inner(pid: int) -> int | None:
     try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:
         return None
-    return int(numbers[-1]) if numbers else None
+    return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), None)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
+from .files import owned_file
 from .layout import Layout
+from .preconditions import DEFAULT_PORT
 from .processes import Process
 from .trouble import Trouble
 
@@ -29,7 +29,7 @@ class Started:
 class Record:
     """The site's memory. Secrets stand in it, so its file is root's alone."""
 
-    port: int = 8443
+    port: int = DEFAULT_PORT
     ports: dict[str, int] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -37,6 +37,8 @@ class Record:
     totp: dict[str, str] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
     slurm_version: str = ""
+    unfinished: bool = False
+    """Whether a command was cut short: then there may be processes that nobody took note of."""
     complete: bool = False
     """Whether a job went through since the site was last raised."""
     holder: Process | None = None
@@ -53,23 +55,21 @@ class Memory:
 
     @contextmanager
     def change(self) -> Iterator[Record]:
+        """Hold the record for changes; leaving writes it."""
         with self._writing:
             yield self.record
-            write_private(self.layout.record, json.dumps(asdict(self.record), indent=1) + "\n")
+            owned_file(self.layout.record, (json.dumps(asdict(self.record), indent=1) + "\n").encode(), 0, 0o600)
 
 
 def recall(layout: Layout) -> Memory:
-    """The memory of the site in this directory, a fresh one where there is none yet."""
+    """Return the memory of the site in this directory, a fresh one where there is none yet."""
     try:
         document = json.loads(layout.record.read_text())
         return Memory(layout, _record(document))
     except FileNotFoundError:
         return Memory(layout, Record())
     except (OSError, ValueError, TypeError, KeyError) as cause:
-        raise Trouble(
-            f"{layout.record} cannot be read: {cause}.",
-            hint=f"remove this demo and start afresh: rm -rf {layout.root}",
-        ) from cause
+        raise Trouble(f"{layout.record} cannot be read: {cause}.", hint=f"remove this demo and start afresh: rm -rf {layout.root}") from cause
 
 
 def _record(document: dict[str, Any]) -> Record:
@@ -78,22 +78,8 @@ def _record(document: dict[str, Any]) -> Record:
     return Record(
         **document,
         holder=Process(**holder) if holder else None,
-        services={
-            name: Started(process=Process(**row["process"]), fingerprint=row["fingerprint"])
-            for name, row in services.items()
-        },
+        services={name: Started(process=Process(**row["process"]), fingerprint=row["fingerprint"]) for name, row in services.items()},
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file that only root may read, in one go: a reader sees the old or the new one, a crash leaves one of them."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 @contextmanager
@@ -103,8 +89,5 @@ def alone(layout: Layout) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as cause:
-            raise Trouble(
-                f"Another deploy/demo is at work on {layout.root}.",
-                hint="wait until it is done, then try again.",
-            ) from cause
+            raise Trouble(f"Another deploy/demo is at work on {layout.root}.", hint="wait until it is done, then try again.") from cause
         yield

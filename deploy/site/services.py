@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .commands import environment
 from .namespace import Namespace
-from .processes import Process, wait_until
+from .processes import Process, session_within, wait_until
 from .record import Memory, Started
 from .trouble import Trouble
 
@@ -37,7 +37,7 @@ class Service:
     stop_limit: float = 15.0
 
     def fingerprint(self) -> str:
-        """What it is started from, as one word."""
+        """Return what it is started from, as one word."""
         digest = hashlib.sha256(repr((self.user, self.argv, sorted(self.env.items()), self.umask)).encode())
         for path in self.reads:
             digest.update(path.read_bytes() if path.exists() else b"")
@@ -51,9 +51,6 @@ class Services:
         self._memory = memory
         self._space = space
 
-    def running(self, name: str) -> Process | None:
-        return running(self._memory, name)
-
     def ensure(self, service: Service) -> bool:
         """See that it runs as it should and answers; True when it had to be started."""
         started = self._memory.record.services.get(service.name)
@@ -61,6 +58,7 @@ class Services:
             if started.fingerprint == service.fingerprint() and wait_until(_quietly(service.ready), ANSWER_LIMIT):
                 return False
             stop(self._memory, service.name, service.stop_signal, service.stop_limit)
+        sweep(self._memory)
         self.start(service)
         return True
 
@@ -72,9 +70,8 @@ class Services:
             service.socket.unlink(missing_ok=True)
         fingerprint = service.fingerprint()
         process = self._space.start(
-            service.argv, service.user, env=service.env, umask=service.umask, log=log,
-            number=layout.run / f"{service.name}.number",
-        )  # fmt: skip
+            service.argv, service.user, env=service.env, umask=service.umask, log=log, number=layout.run / f"{service.name}.number"
+        )
         with self._memory.change() as record:
             record.services[service.name] = Started(process=process, fingerprint=fingerprint)
         ready = _quietly(service.ready)
@@ -87,7 +84,7 @@ class Services:
 
 
 def running(memory: Memory, name: str) -> Process | None:
-    """The process of this service, if it is alive."""
+    """Return the process of this service, if it is alive."""
     started = memory.record.services.get(name)
     return started.process if started and started.process.alive() else None
 
@@ -95,7 +92,20 @@ def running(memory: Memory, name: str) -> Process | None:
 def stop(memory: Memory, name: str, number: signal.Signals, limit: float) -> bool:
     """End a service; False when it had to be killed. One that does not run is stopped already."""
     process = running(memory, name)
-    return process is None or process.end(number, limit)
+    willing = process is None or process.end(number, limit)
+    sweep(memory)
+    return willing
+
+
+def sweep(memory: Memory) -> None:
+    """Kill what services that have ended left behind: workers of a killed nginx would go on holding its port."""
+    holder = memory.record.holder
+    if holder is None or not holder.alive():
+        return
+    for started in list(memory.record.services.values()):
+        if not started.process.alive():
+            for left in session_within(holder, started.process):
+                left.end_now()
 
 
 def _hint(service: Service) -> str:
@@ -103,7 +113,7 @@ def _hint(service: Service) -> str:
 
 
 def _quietly(ready: Callable[[], bool]) -> Callable[[], bool]:
-    """A probe that fails is a service that is not ready yet."""
+    """Take a probe that fails for a service that is not ready yet."""
 
     def probe() -> bool:
         try:

@@ -6,15 +6,14 @@ import json
 from typing import Any
 
 from . import database, directory, environment, gateway, munge, slurm, web
+from .files import owned_file
 from .namespace import Namespace
 from .people import EVERYBODY
-from .record import Memory, write_private
+from .record import Memory
 from .services import Service, running
 
 ORDER = ("munge", "mariadb", "slapd", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "gateway", "nginx")
-PORTS = {
-    "slurmctld": "slurmctld", "slurmd": "slurmd", "slurmdbd": "slurmdbd", "ldaps": "slapd", "ldap": "slapd", "admin": "gateway",
-}  # fmt: skip
+PORTS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "slurmdbd": "slurmdbd", "ldaps": "slapd", "ldap": "slapd", "admin": "gateway"}
 """Every port chosen at `up`, and the service that listens there."""
 
 
@@ -22,9 +21,9 @@ def definitions(memory: Memory, space: Namespace) -> list[Service]:
     """All services, in ORDER."""
     layout, record = memory.layout, memory.record
     return [
-        munge.service(layout),
+        munge.service(layout, space),
         database.service(layout, space),
-        directory.service(layout, record.ports),
+        directory.service(layout, record.ports, space),
         slurm.slurmdbd(layout, space, record.ports["slurmdbd"]),
         slurm.slurmctld(layout, space),
         slurm.slurmd(layout, space),
@@ -36,11 +35,11 @@ def definitions(memory: Memory, space: Namespace) -> list[Service]:
 
 def describe(memory: Memory) -> None:
     """Write DIR/demo.json, which programs read."""
-    write_private(memory.layout.description, json.dumps(description(memory), indent=1) + "\n")
+    owned_file(memory.layout.description, (json.dumps(description(memory), indent=1) + "\n").encode(), 0, 0o600)
 
 
 def description(memory: Memory) -> dict[str, Any]:
-    """The site for programs: see section 2.7 of the design."""
+    """Return the site for programs: see section 2.7 of the design."""
     layout, record = memory.layout, memory.record
     found = {name: running(memory, name) for name in ORDER}
     return {
@@ -57,13 +56,10 @@ def description(memory: Memory) -> dict[str, Any]:
         "jwt_key": str(layout.jwt_key),
         "jwks_key": {"kid": slurm.KEY_ID, "private_key_file": str(slurm.private_key(layout))},
         "ldap": _ldap(memory),
-        "users": {
-            person.name: {"password": record.passwords[person.name], "totp_secret": record.totp.get(person.name)}
-            for person in EVERYBODY
-        },
+        "users": {person.name: {"password": record.passwords[person.name], "totp_secret": record.totp.get(person.name)} for person in EVERYBODY},
         "pids": {name: process.pid for name, process in found.items() if process},
         "log_dir": str(layout.logs),
-        "homes": str(layout.root / "home"),
+        "homes": str(layout.homes),
     }
 
 
@@ -76,5 +72,3 @@ def _ldap(memory: Memory) -> dict[str, str]:
         "admin_dn": directory.ADMIN,
         "admin_password": record.secrets["ldap_admin"],
     }
-
-

@@ -8,14 +8,15 @@ import secrets
 import signal
 from pathlib import Path
 
-from .accounts import PEOPLE, owned_directory, owned_file
+from .accounts import PEOPLE
 from .commands import environment, run
+from .files import owned_directory, owned_file
 from .layout import Layout
 from .namespace import HOST_NAME, Namespace
 from .ports import answers
-from .services import Service
-from .unix_http import status_of
+from .services import ANSWER_LIMIT, Service
 from .trouble import Trouble
+from .unix_http import UNAUTHORIZED, status_of
 
 CLUSTER = "demo"
 ACCOUNT = "demo"
@@ -100,7 +101,7 @@ def prepare(layout: Layout, ids: dict[str, int], ports: dict[str, int]) -> None:
 
 
 def private_key(layout: Layout) -> Path:
-    """The RS256 key that jwks.json holds the public half of."""
+    """Return the RS256 key that jwks.json holds the public half of."""
     return layout.gateway / "jwt_rs256.pem"
 
 
@@ -113,20 +114,21 @@ def _make_rsa_key(layout: Layout, owner: int) -> None:
 
 
 def jwks(modulus: str, exponent: int = 65537) -> dict[str, list[dict[str, str]]]:
-    """A key set of one RSA key, from its modulus in hexadecimal (RFC 7517, RFC 7518 section 6.3.1)."""
+    """Return a key set of one RSA key, from its modulus in hexadecimal (RFC 7517, RFC 7518 section 6.3.1)."""
     numbers = {"n": int(modulus, 16), "e": exponent}
     encoded = {
-        name: base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8, "big")).rstrip(b"=").decode()
-        for name, value in numbers.items()
+        name: base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8, "big")).rstrip(b"=").decode() for name, value in numbers.items()
     }
     return {"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, **encoded}]}
 
 
 def variables(layout: Layout) -> dict[str, str]:
+    """Return the environment that leads Slurm's programs to this site."""
     return environment(SLURM_CONF=str(layout.slurm_conf))
 
 
 def slurmdbd(layout: Layout, space: Namespace, port: int) -> Service:
+    """Return the accounting daemon; ready when it answers Slurm's own command."""
     return Service(
         name="slurmdbd",
         user="slurm",
@@ -139,6 +141,7 @@ def slurmdbd(layout: Layout, space: Namespace, port: int) -> Service:
 
 
 def slurmctld(layout: Layout, space: Namespace) -> Service:
+    """Return the controller; ready when it says so to Slurm's own command."""
     return Service(
         name="slurmctld",
         user="slurm",
@@ -146,13 +149,18 @@ def slurmctld(layout: Layout, space: Namespace) -> Service:
         env=variables(layout),
         umask=0o022,
         reads=(layout.slurm_conf, layout.jwt_key, layout.jwks),
-        ready=lambda: "is UP" in space.run(["scontrol", "ping"], "root", env=variables(layout), limit=10),
+        ready=lambda: "is UP" in space.run(["scontrol", "ping"], "root", env=variables(layout), limit=ANSWER_LIMIT),
     )
 
 
 def slurmd(layout: Layout, space: Namespace) -> Service:
-    """Ready when slurmctld would give it a job."""
-    asked = ["sinfo", "--noheader", "--format=%T"]
+    """Return the node's daemon; ready when it answers, and slurmctld would give it a job."""
+
+    def ready() -> bool:
+        space.run(["scontrol", "show", "slurmd"], "root", env=variables(layout), limit=ANSWER_LIMIT)
+        state = space.run(["sinfo", "--noheader", "--format=%T"], "root", env=variables(layout), limit=ANSWER_LIMIT)
+        return state.strip() in {"idle", "mixed", "allocated"}
+
     return Service(
         name="slurmd",
         user="root",
@@ -160,7 +168,7 @@ def slurmd(layout: Layout, space: Namespace) -> Service:
         env=variables(layout),
         umask=0o022,
         reads=(layout.slurm_conf,),
-        ready=lambda: space.run(asked, "root", env=variables(layout), limit=10).strip() in ("idle", "mixed", "allocated"),
+        ready=ready,
     )
 
 
@@ -174,14 +182,14 @@ def slurmrestd(layout: Layout) -> Service:
         umask=0o007,
         reads=(layout.slurm_conf,),
         socket=layout.slurmrestd_socket,
-        ready=lambda: status_of(layout.slurmrestd_socket, "/openapi") == 401,
+        ready=lambda: status_of(layout.slurmrestd_socket, "/openapi") == UNAUTHORIZED,
         stop_signal=signal.SIGINT,
         stop_limit=5,
     )
 
 
 def fill_accounts(layout: Layout, space: Namespace) -> None:
-    """The cluster, one account with everybody in it, and adele as administrator; what is there already stays."""
+    """Add the cluster, one account with everybody in it, and adele as administrator; what is there already stays."""
     marker = layout.mariadb_data / ".accounts-made-by-demo"
     if marker.exists():
         return
@@ -205,9 +213,10 @@ def _sacctmgr(layout: Layout, space: Namespace, *words: str) -> str:
 
 
 def version() -> str:
-    """Slurm's release, as slurmrestd says it: `slurm-wlm 22.05.8`."""
+    """Return Slurm's release, as slurmrestd says it: `slurm-wlm 22.05.8`."""
     return run(["/usr/sbin/slurmrestd", "-V"]).split()[-1]
 
 
 def api_versions(release: str) -> list[str]:
+    """Return the versions of the API that this release serves."""
     return API_VERSIONS[".".join(release.split(".")[:2])]

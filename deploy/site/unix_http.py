@@ -6,6 +6,8 @@ import http.client
 import socket
 from pathlib import Path
 
+OK, UNAUTHORIZED = 200, 401
+
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: Path, limit: float) -> None:
@@ -19,7 +21,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def status_of(path: Path, target: str, limit: float = 3) -> int:
-    """The status of a GET; raises OSError when nobody answers, or not in HTTP."""
+    """Return the status of a GET; raises OSError when nobody answers, or not in HTTP."""
     connection = _Connection(path, limit)
     try:
         connection.request("GET", target)

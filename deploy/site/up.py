@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from . import accounts, certificates, directory, gateway, munge, packages, preconditions, slurm
 from .farewell import farewell
-from .job import PERSON, run_first
+from .job import PERSON, NotLetInError, run_first
 from .layout import Layout
 from .namespace import Namespace, open_namespace, reopen_namespace
 from .plan import Plan
 from .ports import choose
-from .record import Memory, alone, recall
-from .services import running
+from .processes import Process
+from .record import Memory, Record, alone, recall
+from .services import running, sweep
 from .site import PORTS, describe
 from .steps import Step, run_all, run_one
 
@@ -23,13 +25,16 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
     began = time.monotonic()
     preconditions.check_place(layout)
     preconditions.check_ours(layout)
-    _check_port(recall(layout), port)
+    if not layout.marker.exists():
+        _check_port(Memory(layout, Record()), port)
     print(f"slurm-gateway demo in {layout.root}", flush=True)
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.marker.touch()
     layout.logs.mkdir(exist_ok=True)
     with alone(layout):
         memory = recall(layout)
+        sweep(memory)
+        _check_port(memory, port)
         fresh = _raise_site(memory, port, python)
         url = f"https://127.0.0.1:{memory.record.port}"
         took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
@@ -49,16 +54,22 @@ def _raise_site(memory: Memory, port: int | None, python: Path | None) -> bool:
     layout = memory.layout
     run_one(Step("packages", lambda: _packages(layout)))
     run_one(Step("files", lambda: _files(memory, port)))
-    space = reopen_namespace(layout, memory.record.holder) or _open(memory)
+    space = reopen_namespace(layout, memory.record.holder)
+    if space and memory.record.unfinished:
+        run_one(Step("clearing", partial(_clear, space)))
+        space = None
+    space = space or _open(memory)
+    with memory.change() as record:
+        record.unfinished = True
     plan = Plan(memory=memory, space=space, python=python)
     run_all(plan.steps())
-    describe(memory)
-    if not plan.started and memory.record.complete:
-        return False
-    run_one(Step("job", lambda: _job(memory)))
+    nothing_done = memory.record.complete and not plan.started
+    if not nothing_done:
+        run_one(Step("job", lambda: _job(memory, space)))
     with memory.change() as record:
-        record.complete = True
-    return True
+        record.complete, record.unfinished = True, False
+    describe(memory)
+    return not nothing_done
 
 
 def _packages(layout: Layout) -> str:
@@ -87,15 +98,26 @@ def _files(memory: Memory, port: int | None) -> str:
     return "accounts, keys, certificates, configuration"
 
 
+def _clear(space: Namespace) -> str:
+    space.end()
+    return "the last command was cut short: ended what it left"
+
+
 def _open(memory: Memory) -> Namespace:
     layout = memory.layout
     accounts.build_private_etc(layout, accounts.accounts(layout, memory.record.ids))
-    space = open_namespace(layout)
-    with memory.change() as record:
-        record.holder, record.services, record.complete = space.holder, {}, False
-    return space
+
+    def note(holder: Process) -> None:
+        with memory.change() as record:
+            record.holder, record.services, record.complete = holder, {}, False
+
+    return open_namespace(layout, note)
 
 
-def _job(memory: Memory) -> str:
-    job = run_first(memory.layout, memory.record)
+def _job(memory: Memory, space: Namespace) -> str:
+    try:
+        job = run_first(memory)
+    except NotLetInError:
+        gateway.enrol_anew(memory, space, PERSON)  # somebody tried enrolment on this site, and its secret is theirs now
+        job = run_first(memory)
     return f"job {job.number} of {PERSON} COMPLETED, {job.output} says: {job.text}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from . import gateway
-from .accounts import owned_directory
+from .files import owned_directory
 from .https import Client
 from .layout import Layout
 from .namespace import Namespace
 from .ports import LOOPBACK
 from .record import Memory
 from .services import Service
+from .unix_http import OK
 
 USER = "sgw-nginx"
 
@@ -19,25 +20,32 @@ USER = "sgw-nginx"
 def prepare(memory: Memory, space: Namespace) -> None:
     """Have the gateway write both files, and nginx check them."""
     layout, record = memory.layout, memory.record
-    owned_directory(layout.nginx, record.ids[USER], mode=0o755)
-    owned_directory(layout.nginx / "temp", record.ids[USER])
-    _write(memory, space, [
-        "--config", str(layout.gateway_config), "nginx", "render", "--server-name", "localhost", "--server-name", LOOPBACK,
-        "--listen", f"{LOOPBACK}:{record.port}", "--certificate", str(layout.tls / "nginx.pem"),
-        "--certificate-key", str(layout.tls / "nginx.key"),
-        "--access-log", str(layout.nginx / "access.log"), "--output", str(layout.nginx / "site.conf"),
-    ])  # fmt: skip
-    _write(memory, space, [
-        "nginx", "main", "--include", str(layout.nginx / "site.conf"), "--pid", str(layout.nginx / "nginx.pid"),
-        "--error-log", str(layout.nginx / "error.log"), "--access-log", str(layout.nginx / "access.log"),
-        "--temp-dir", str(layout.nginx / "temp"), "--output", str(layout.nginx / "nginx.conf"),
-    ])  # fmt: skip
+    home = owned_directory(layout.nginx, record.ids[USER], mode=0o755)
+    temporary = owned_directory(home / "temp", record.ids[USER])
+    site = {
+        "listen": f"{LOOPBACK}:{record.port}",
+        "certificate": layout.tls / "nginx.pem",
+        "certificate-key": layout.tls / "nginx.key",
+        "access-log": home / "access.log",
+        "output": home / "site.conf",
+    }
+    main = {
+        "include": home / "site.conf",
+        "pid": home / "nginx.pid",
+        "error-log": home / "error.log",
+        "access-log": home / "access.log",
+        "temp-dir": temporary,
+        "output": home / "nginx.conf",
+    }
+    names = ["--server-name", "localhost", "--server-name", LOOPBACK]
+    for words in (["render", *names, *_options(site)], ["main", *_options(main)]):
+        # The templates need no secret, so root, whose files these are, may have them written.
+        space.run(gateway.command(layout, record, "nginx", *words), "root", env=gateway.variables(layout))
     space.run_logged([*_nginx(layout), "-t"], USER, layout.log("nginx"))
 
 
-def _write(memory: Memory, space: Namespace, words: Sequence[str]) -> None:
-    """Its templates need no secret, so root, who owns nginx's files, may run it."""
-    space.run([*memory.record.command, *words], "root", env=gateway.variables(memory.layout))
+def _options(values: Mapping[str, object]) -> list[str]:
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
 
 def _nginx(layout: Layout) -> list[str]:
@@ -45,11 +53,12 @@ def _nginx(layout: Layout) -> list[str]:
 
 
 def service(layout: Layout, port: int) -> Service:
+    """Return the server; ready when it carries a request to the gateway."""
     return Service(
         name="nginx",
         user=USER,
         argv=(*_nginx(layout), "-g", "daemon off;"),
         reads=(layout.nginx / "nginx.conf", layout.nginx / "site.conf", layout.tls / "nginx.pem"),
-        ready=lambda: Client(port, layout.ca).ask("GET", "/health/live").status == 200,
+        ready=lambda: Client(port, layout.ca).ask("GET", "/health/live").status == OK,
         stop_limit=10,
     )

@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_configuration_reference_is_the_models_own() -> None:
     """When this fails: .venv/bin/python -m tests.unit.test_readme."""
-    assert README == with_reference(README)
+    assert with_reference(README) == README
 
 
 def test_the_example_configuration_is_one() -> None:

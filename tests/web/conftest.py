@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import io
 import logging
+import secrets
 import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pyotp
@@ -22,15 +24,13 @@ from gateway import worker
 from gateway.app import Application
 from gateway.config import Config, load
 from gateway.observe import logs
-from gateway.sessions.sessions import Sessions
+from gateway.sessions.tokens import ENTROPY_BYTES, make_token, token_digest
 from gateway.signin.enrolment import Enrolled, enrol
-from gateway.signin.login import SignedIn
-from gateway.slurm.names import Subject
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
-from gateway.store.migrate import migrate
+from gateway.store.migrate import database_path, migrate
 from gateway.store.sealing import load_key_ring
-from gateway.store.sessions import SessionStore
+from gateway.store.sessions import SessionRow
 from tests.web import fakes
 
 
@@ -84,20 +84,28 @@ class House:
     # Its people.
 
     async def token(self, username: str = "alice", *, lifetime: float = 3600.0, age: float = 0.0) -> str:
-        """Return a token of somebody's, made by the store alone, ``age`` seconds ago."""
-        settings = self.config.sessions.model_copy(update={"lifetime": lifetime})
-        who = SignedIn(subject=Subject(username=username, uid=self.directory.people[username].uid), at=time.time() - age, method="totp")
-        database = open_database(self.config.store.url, 5.0)
-        try:
-            issued = await Sessions(SessionStore(database), settings).issue(who, address="192.0.2.1", client="test")
-        finally:
-            await database.close()
-        self.said.append(issued.token)
-        return issued.token
+        """Return a token of somebody's, put into the store ``age`` seconds ago."""
+        token, at = make_token(secrets.token_bytes(ENTROPY_BYTES)), time.time() - age
+        row = SessionRow(
+            id=secrets.token_hex(16),
+            token_sha256=token_digest(token),
+            kind="session",
+            username=username,
+            uid=self.directory.people[username].uid,
+            created_at=at,
+            expires_at=at + lifetime,
+            last_used_at=at,
+            second_factor_at=at,
+            address="192.0.2.1",
+            client="test",
+        )
+        await asyncio.to_thread(fakes.insert, database_path(self.config.store.url), "sessions", asdict(row))
+        self.said.append(token)
+        return token
 
     async def enrol(self, username: str = "alice") -> Enrolled:
         """Give somebody a second factor."""
-        database = open_database(self.config.store.url, 5.0)
+        database = await asyncio.to_thread(open_database, self.config.store.url, 5.0)
         try:
             ring = await asyncio.to_thread(load_key_ring, self.config.store.key_ring_file)
             enrolled = await enrol(AuthenticatorStore(database), ring, username=username, issuer="test", now=time.time())
@@ -109,10 +117,10 @@ class House:
         return enrolled
 
     async def code(self, username: str = "alice") -> str:
-        """Return a code of somebody's that is good now, another one each time (there are three at any moment)."""
+        """Return a code of somebody's that is good now, and another one the second time."""
         enrolled = self._secrets.get(username) or await self.enrol(username)
         now = int(time.time() // 30)
-        step = max(self._steps.get(username, 0) + 1, now - 1)
+        step = max(self._steps.get(username, 0) + 1, now)
         self._steps[username] = step
         code = pyotp.TOTP(enrolled.secret).generate_otp(step)
         self.said.append(code)

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -360,3 +361,23 @@ def fresh_id() -> str:
 def json_lines(path: Path) -> list[dict[str, object]]:
     """Return the objects of a file that has one on each line."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def make_folder(path: Path) -> Path:
+    """Make a folder off the loop."""
+    await asyncio.to_thread(path.mkdir)
+    return path
+
+
+async def write_private(path: Path, content: bytes) -> Path:
+    """Do as ``private`` does, off the loop."""
+    return await asyncio.to_thread(private, path, content)
+
+
+def insert(database: Path, table: str, row: Mapping[str, object]) -> None:
+    """Put a row into a table."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        marks = ", ".join("?" * len(row))
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of ours
+        connection.commit()
