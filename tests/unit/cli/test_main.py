@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway import __version__
+from gateway.cli import main as main_module
+from gateway.errors import CommandError
+from tests.unit.cli.conftest import Run
+
+COMMANDS = ["serve", "check", "enroll", "disenroll", "keys", "nginx"]
+
+
+def test_help_names_every_command(run: Run) -> None:
+    ran = run("--help")
+    assert (ran.code, [command for command in COMMANDS if command not in ran.out]) == (0, [])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_of_its_own(run: Run, command: str) -> None:
+    ran = run(command, "--help")
+    assert (ran.code, f"slurm-gateway {command}" in ran.out) == (0, True)
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert (run("--version").out) == f"slurm-gateway {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("fly",), ("serve", "--nonsense"), ("enroll",), ("enroll", "a", "b"), ("keys",), ("keys", "fly"), ("--conf", "x", "check"), ("serve", "--workers", "two")],
+)
+def test_a_command_line_that_makes_no_sense_is_usage(run: Run, words: tuple[str, ...]) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out, ran.err.startswith("usage: slurm-gateway")) == (2, "", True)
+
+
+@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("disenroll", "alice"), ("keys", "init")])
+def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
+    ran = run(*command)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == "slurm-gateway: no configuration is named\nhint: Give --config FILE, or set SLURM_GATEWAY_CONFIG.\n"
+
+
+def test_the_environment_names_the_configuration(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_GATEWAY_CONFIG", str(config))
+    assert run("check").code == 0
+
+
+def test_the_command_line_goes_before_the_environment(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_GATEWAY_CONFIG", "/nowhere")
+    assert run("--config", config, "check").code == 0
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_a_failure_is_one_line_a_hint_and_its_code(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fails(_arguments: object) -> int:
+        raise CommandError("it went wrong", "Do it right.", exit_code=code)
+
+    monkeypatch.setattr("gateway.cli.check.run", fails)
+    ran = run("--config", config, "check")
+    assert (ran.code, ran.out, ran.err) == (code, "", "slurm-gateway: it went wrong\nhint: Do it right.\n")
+
+
+def test_a_missing_library_is_named_with_the_way_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> None:
+        raise ModuleNotFoundError("No module named 'ldap'", name="ldap")
+
+    monkeypatch.setattr(main_module.importlib, "import_module", missing)
+    ran = run("check")
+    assert (ran.code, ran.err) == (1, "slurm-gateway: this command needs the module ldap\nhint: pip install 'slurm-gateway[server]'\n")
+
+
+def test_an_interrupt_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gateway.cli.check.run", interrupted)
+    assert run("check").code == 130
+
+
+def test_a_reader_that_went_away_is_no_traceback(config: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-u", "-m", "gateway", "--config", str(config), "check", "--json"]
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_help_loads_nothing_of_the_server() -> None:
+    program = "import sys; from gateway.cli.main import build_parser; build_parser([]); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"aiohttp", "ldap", "sqlalchemy", "pydantic", "cryptography"} & set(loaded) == set()

@@ -1,0 +1,82 @@
+"""What keeps ``serve`` from serving; that it serves, stops and reloads is in tests/unit/test_worker.py and test_supervisor.py."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway.config import load
+from gateway.sockets import bind
+from tests.unit.cli.conftest import Run
+from tests.web import fakes
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "65"])
+def test_a_number_of_workers_out_of_range_is_usage(run: Run, config: Path, workers: str) -> None:
+    ran = run("--config", config, "serve", "--workers", workers)
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "slurm-gateway: --workers takes a number from 1 to 64")
+
+
+def test_problems_are_told_all_at_once_as_check_tells_them(run: Run, config: Path) -> None:
+    (config.parent / "jwt.key").unlink()
+    (config.parent / "ring").unlink()
+    served, checked = run("--config", config, "serve"), run("--config", config, "check")
+    assert (served.code, served.err.splitlines()[:-2]) == (3, checked.err.splitlines()[:-2])
+    assert served.err.splitlines()[-2] == f"slurm-gateway: {config}: 2 problem(s)"
+
+
+def test_nothing_is_made_when_there_are_problems(run: Run, config: Path) -> None:
+    (config.parent / "ring").unlink()
+    before = sorted(config.parent.iterdir())
+    run("--config", config, "serve")
+    assert sorted(config.parent.iterdir()) == before
+
+
+def test_a_live_socket_is_refused_in_one_line_and_left_alone(run: Run, config: Path) -> None:
+    listen = load(config).server.listen
+    with bind(listen, "server.listen"):
+        ran = run("--config", config, "serve")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(listen.path))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines() == [
+        f"slurm-gateway: server.listen: cannot listen on {listen}: something listens there already",
+        "hint: Is a gateway running there already? Else name another place.",
+    ]
+
+
+def test_a_store_of_another_shape_is_refused(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "alice")
+    fakes.execute(config.parent / "gateway.db", "UPDATE alembic_version SET version_num = '9999'")
+    ran = run("--config", config, "serve")
+    assert (ran.code, "newer" in ran.err) == (3, True)
+
+
+def test_aiohttp_without_its_c_parser_is_refused(config: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "--config", str(config), "serve"]
+    done = subprocess.run(command, env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, "Traceback" in done.stderr, done.stderr.count("\n")) == (3, False, 3)
+    assert "AIOHTTP_NO_EXTENSIONS" in done.stderr
+
+
+def test_a_stale_socket_is_replaced(config: Path) -> None:
+    bind(load(config).server.listen, "server.listen").close()
+    with fakes.Gateway(config).serving() as gateway:
+        assert fakes.ask_now(gateway.public, "GET", "/health/live")[0] == 200

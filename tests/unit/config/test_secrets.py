@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from gateway.config.secrets import Secret, SecretFileError, read_secret
+
+OTHER_UID = 54321
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_bytes(b"\x00hunter2\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, lambda secret: f"{[secret]}"])
+def test_a_secret_does_not_show_itself(show: object) -> None:
+    assert callable(show)
+    assert "hunter2" not in show(Secret(b"hunter2"))
+
+
+def test_a_secret_is_revealed_when_asked() -> None:
+    assert Secret(b"hunter2").reveal() == b"hunter2"
+
+
+def test_a_secret_tells_its_length() -> None:
+    assert len(Secret(b"hunter2")) == 7
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_secret_is_neither_pickled_nor_copied(take: object) -> None:
+    assert callable(take)
+    with pytest.raises(TypeError, match="not pickled"):
+        take(Secret(b"hunter2"))
+
+
+def test_a_secret_takes_no_further_attributes() -> None:
+    with pytest.raises(AttributeError):
+        Secret(b"hunter2").note = 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_for_its_owner_alone_is_read(key_file: Path, mode: int) -> None:
+    key_file.chmod(mode)
+    assert read_secret(key_file).reveal() == b"\x00hunter2\n"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602, 0o610, 0o601])
+def test_a_file_that_others_may_use_is_refused(key_file: Path, mode: int) -> None:
+    key_file.chmod(mode)
+    with pytest.raises(SecretFileError, match=f"mode {mode:04o}"):
+        read_secret(key_file)
+
+
+def test_a_file_that_somebody_else_could_change_is_refused(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = key_file.stat().st_uid
+    if owner == 0:
+        owner = OTHER_UID
+        os.chown(key_file, owner, owner)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(SecretFileError, match=f"belongs to uid {owner}"):
+        read_secret(key_file)
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SecretFileError, match=r"absent cannot be read: No such file"):
+        read_secret(tmp_path / "absent")
+
+
+def test_an_empty_file_is_refused(key_file: Path) -> None:
+    key_file.write_bytes(b"")
+    with pytest.raises(SecretFileError, match="is empty"):
+        read_secret(key_file)
+
+
+def test_a_file_of_64_kib_is_read(key_file: Path) -> None:
+    key_file.write_bytes(b"x" * 65536)
+    assert len(read_secret(key_file)) == 65536
+
+
+def test_a_file_that_is_larger_is_refused(key_file: Path) -> None:
+    key_file.write_bytes(b"x" * 65537)
+    with pytest.raises(SecretFileError, match="larger than 65536"):
+        read_secret(key_file)
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(SecretFileError, match="not a regular file"):
+        read_secret(tmp_path / "pipe")
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(SecretFileError, match="not a regular file"):
+        read_secret(Path("/dev/null"))
+
+
+def test_a_refused_file_does_not_say_what_it_holds(key_file: Path) -> None:
+    key_file.chmod(0o644)
+    with pytest.raises(SecretFileError) as caught:
+        read_secret(key_file)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Cluster
+from gateway.errors import UpstreamBusy, UpstreamUnreachable
+from gateway.proxy.connection import Connection
+from gateway.proxy.pool import Pool
+from tests.web import fakes
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def changed(cluster: Cluster, **settings: object) -> Cluster:
+    return cluster.model_copy(update=settings)
+
+
+async def used(connection: Connection) -> Connection:
+    """Carry a whole, good exchange."""
+    reply = connection.start(HEAD)
+    await reply.head(1.0)
+    async for _ in reply.chunks(1.0):
+        pass
+    return connection
+
+
+@pytest.fixture
+def pool(cluster: Cluster, event_loop_of_the_test: asyncio.AbstractEventLoop) -> Pool:
+    return Pool(cluster, event_loop_of_the_test)
+
+
+@pytest.fixture
+async def event_loop_of_the_test() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+async def test_a_connection_that_was_good_is_given_out_again(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    first = await used(await pool.acquire(fresh=False))
+    pool.release(first)
+    second = await pool.acquire(fresh=False)
+    assert (second is first, slurm.connections) == (True, 1)
+    second.close()
+    pool.release(second)
+
+
+async def test_who_asks_for_a_fresh_one_gets_a_new_one(pool: Pool) -> None:
+    first = await used(await pool.acquire(fresh=False))
+    pool.release(first)
+    second = await pool.acquire(fresh=True)
+    assert second is not first
+    pool.release(second)
+    pool.close()
+
+
+async def test_a_connection_that_was_not_good_is_closed(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    connection = await pool.acquire(fresh=False)
+    connection.start(HEAD)  # no reply was waited for
+    pool.release(connection)
+    await fakes.until(lambda: slurm.connections == 1 and slurm.open == 0)
+    assert pool.taken == 0
+
+
+async def test_a_connection_that_slurmrestd_closed_while_it_idled_is_not_given_out(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    slurm.script = [fakes.replies(fakes.http(200, b"{}"), close=True)]
+    first = await used(await pool.acquire(fresh=False))
+    pool.release(first)
+    await fakes.until(lambda: not first.reusable)
+    second = await pool.acquire(fresh=False)
+    assert second is not first
+    pool.release(second)
+    pool.close()
+
+
+async def test_no_more_connections_than_places_are_open_at_once(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    idle = [await used(await pool.acquire(fresh=True)) for _ in range(2)]
+    for connection in idle:
+        pool.release(connection)
+    fresh = [await pool.acquire(fresh=True) for _ in range(2)]
+    await fakes.until(lambda: slurm.connections == 4)
+    await fakes.until(lambda: slurm.open == 2)
+    for connection in fresh:
+        connection.close()
+        pool.release(connection)
+
+
+async def test_who_waits_gets_the_place_that_becomes_free_first_come_first_served(pool: Pool) -> None:
+    held = [await pool.acquire(fresh=True) for _ in range(2)]
+    order: list[int] = []
+
+    async def wait(number: int) -> Connection:
+        connection = await pool.acquire(fresh=True)
+        order.append(number)
+        return connection
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(2)]
+    await fakes.until(lambda: pool.waiting == 2)
+    for connection in held:
+        connection.close()
+        pool.release(connection)
+    for task in waiting:
+        connection = await task
+        connection.close()
+        pool.release(connection)
+    assert (order, pool.taken, pool.waiting) == ([0, 1], 0, 0)
+
+
+async def test_who_waits_too_long_is_refused_and_leaves_no_trace(cluster: Cluster) -> None:
+    pool = Pool(changed(cluster, pool=1, pool_wait=0.01), asyncio.get_running_loop())
+    held = await pool.acquire(fresh=True)
+    with pytest.raises(UpstreamBusy):
+        await pool.acquire(fresh=False)
+    assert (pool.taken, pool.waiting) == (1, 0)
+    held.close()
+    pool.release(held)
+
+
+async def test_who_was_cancelled_while_waiting_takes_no_place(cluster: Cluster) -> None:
+    pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
+    held = await pool.acquire(fresh=True)
+    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    await fakes.until(lambda: pool.waiting == 1)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    assert (pool.taken, pool.waiting) == (1, 0)
+    held.close()
+    pool.release(held)
+    again = await pool.acquire(fresh=True)
+    again.close()
+    pool.release(again)
+
+
+async def test_who_was_cancelled_just_as_the_place_came_hands_it_on(cluster: Cluster) -> None:
+    pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
+    held = await pool.acquire(fresh=True)
+    first, second = asyncio.create_task(pool.acquire(fresh=True)), asyncio.create_task(pool.acquire(fresh=True))
+    await fakes.until(lambda: pool.waiting == 2)
+    held.close()
+    pool.release(held)  # the first one has the place from here on
+    first.cancel()
+    connection = await second
+    connection.close()
+    pool.release(connection)
+    assert (pool.taken, pool.waiting) == (0, 0)
+
+
+async def test_a_place_comes_back_when_the_connection_cannot_be_opened(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
+    await slurm.stop()
+    pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
+    for _ in range(3):
+        with pytest.raises(UpstreamUnreachable):
+            await pool.acquire(fresh=False)
+    assert pool.taken == 0
+
+
+@pytest.mark.parametrize("url", ["unix:/nowhere/slurmrestd.sock", "http://127.0.0.1:1"])
+async def test_a_slurmrestd_that_is_not_there_is_unreachable(cluster: Cluster, url: str) -> None:
+    pool = Pool(Cluster.model_validate({"url": url, "jwt_key_file": "/nowhere"}), asyncio.get_running_loop())
+    with pytest.raises(UpstreamUnreachable):
+        await pool.acquire(fresh=True)
+
+
+async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_a_while(cluster: Cluster, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as full, contextlib.ExitStack() as others:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # the backlog is full, and the kernel drops what comes then
+            client = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        settings = Cluster.model_validate({"url": f"http://127.0.0.1:{full.getsockname()[1]}", "jwt_key_file": str(tmp_path), "connect_timeout": "50ms"})
+        pool = Pool(settings, asyncio.get_running_loop())
+        with pytest.raises(UpstreamUnreachable):
+            await pool.acquire(fresh=True)
+        assert pool.taken == 0
+
+
+async def test_a_connection_that_idles_too_long_is_closed(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
+    pool = Pool(changed(cluster, pool_idle=0.02), asyncio.get_running_loop())
+    held = [await used(await pool.acquire(fresh=True)) for _ in range(2)]
+    for connection in held:
+        pool.release(connection)
+    await fakes.until(lambda: slurm.open == 0)
+    assert (slurm.connections, pool.taken) == (2, 0)
+
+
+async def test_closing_the_pool_closes_what_idles(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    pool.release(await used(await pool.acquire(fresh=True)))
+    pool.close()
+    await fakes.until(lambda: slurm.open == 0)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Throttle
+from gateway.errors import (
+    CredentialsRefused,
+    DirectoryUnavailable,
+    EnrolmentRequired,
+    NotPermitted,
+    Refusal,
+    StoreUnavailable,
+    Throttled,
+)
+from gateway.signin.credentials import Credentials, credentials
+from gateway.signin.directory import Denied, Person
+from gateway.signin.factor import NotEnrolled, NotProved, Proved
+from gateway.signin.login import Login, SignedIn
+from gateway.slurm.names import NameRules, Subject
+from gateway.store.attempts import AttemptStore
+from gateway.store.engine import Database
+from tests.unit.fakes import FakeDirectory, FakeFactor
+
+NOW = 1_700_000_010.0
+ADDRESS = "192.0.2.7"
+ALICE = Person(username="alice", uid=1001, member=True)
+DAVE = Person(username="dave", uid=1004, member=False)
+TRAPS = [
+    (Person(username="root", uid=0, member=True), "name_reserved"),
+    (Person(username="root", uid=1001, member=True), "name_reserved"),
+    (Person(username="Root", uid=1001, member=True), "name_reserved"),
+    (Person(username="slurm", uid=64030, member=True), "name_reserved"),
+    (Person(username="33", uid=1033, member=True), "name_all_digits"),
+    (Person(username="www-data", uid=33, member=True), "uid_below_minimum"),
+    (Person(username="alice", uid=999, member=True), "uid_below_minimum"),
+    (Person(username="alice ", uid=1001, member=True), "name_malformed"),
+    (Person(username="", uid=1001, member=True), "name_malformed"),
+    (DAVE, "not_in_required_group"),
+]
+
+
+def typed(username: str = "alice", otp: str = "123456") -> Credentials:
+    return credentials(username, "secret", otp)
+
+
+class Stage:
+    """A login with a directory and a factor that play their parts, on a real store."""
+
+    def __init__(self, database: Database, *, account: int = 3, address: int = 5) -> None:
+        self.directory = FakeDirectory(ALICE)
+        self.factor = FakeFactor(Proved("totp"))
+        self._database = database
+        self.login = Login(
+            directory=self.directory,
+            factor=self.factor,
+            attempts=AttemptStore(database),
+            settings=Throttle.model_validate({"window": "5m", "account": account, "address": address}),
+            names=NameRules.of("slurm", (), 1000),
+        )
+
+    async def refusal(self, who: Credentials | None = None, address: str = ADDRESS, now: float = NOW) -> Refusal:
+        with pytest.raises(Refusal) as caught:
+            await self.login.sign_in(who or typed(), address, now)
+        return caught.value
+
+    async def counted(self) -> int:
+        async with self._database.read() as connection:
+            return int((await connection.exec_driver_sql("SELECT count(DISTINCT attempt) FROM attempts")).scalar_one())
+
+
+@pytest.fixture
+async def stage(database: Database) -> Stage:
+    return Stage(database)
+
+
+async def test_both_factors_let_somebody_in(stage: Stage) -> None:
+    assert await stage.login.sign_in(typed(), ADDRESS, NOW) == SignedIn(subject=Subject(username="alice", uid=1001), at=NOW, method="totp")
+
+
+async def test_a_sign_in_is_not_counted_as_a_failure(stage: Stage) -> None:
+    await stage.login.sign_in(typed(), ADDRESS, NOW)
+    assert await stage.counted() == 0
+
+
+async def test_the_name_is_the_directorys_own_not_the_typed_one(stage: Stage) -> None:
+    assert (await stage.login.sign_in(typed("ALICE"), ADDRESS, NOW)).subject.username == "alice"
+
+
+async def test_the_code_is_asked_of_the_directorys_name(stage: Stage) -> None:
+    await stage.login.sign_in(typed("ALICE", "654321"), ADDRESS, NOW)
+    assert stage.factor.asked == [("alice", "654321", NOW)]
+
+
+async def test_the_directory_is_asked_once_with_what_was_typed(stage: Stage) -> None:
+    await stage.login.sign_in(typed("ALICE"), ADDRESS, NOW)
+    assert stage.directory.asked == [("ALICE", b"secret")]
+
+
+@pytest.mark.parametrize("cause", ["user_unknown", "user_ambiguous", "password_refused", "account_unusable", "uid_missing_or_malformed"])
+async def test_whoever_the_directory_denies_is_refused_and_counted(stage: Stage, cause: str) -> None:
+    stage.directory.answer = Denied(cause)
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, cause, 1)
+
+
+async def test_a_code_is_not_looked_at_before_the_password_is_right(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    await stage.refusal()
+    assert stage.factor.asked == []
+
+
+@pytest.mark.parametrize("cause", ["code_wrong", "recovery_code_refused"])
+async def test_a_wrong_code_is_refused_and_counted(stage: Stage, cause: str) -> None:
+    stage.factor.answer = NotProved(cause)
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, cause, 1)
+
+
+async def test_a_used_code_is_refused_and_was_no_guess(stage: Stage) -> None:
+    stage.factor.answer = NotProved("code_used")
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, "code_used", 0)
+
+
+async def test_somebody_without_a_second_factor_is_told_so_and_not_counted(stage: Stage) -> None:
+    stage.factor.answer = NotEnrolled()
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (EnrolmentRequired, "not_enrolled", 0)
+
+
+@pytest.mark.parametrize(("person", "cause"), TRAPS)
+async def test_nobody_who_may_not_come_in_does_with_both_factors(stage: Stage, person: Person, cause: str) -> None:
+    stage.directory.answer = person
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (NotPermitted, cause, 0)
+
+
+@pytest.mark.parametrize(("person", "cause"), TRAPS)
+async def test_nobody_who_may_not_come_in_learns_that_the_password_was_right(stage: Stage, person: Person, cause: str) -> None:
+    stage.directory.answer = person
+    stage.factor.answer = NotEnrolled()
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, f"not_enrolled_and_{cause}", 1)
+
+
+@pytest.mark.parametrize(("person", "cause"), TRAPS)
+async def test_nobody_who_may_not_come_in_is_told_more_than_a_wrong_code(stage: Stage, person: Person, cause: str) -> None:
+    stage.directory.answer = person
+    stage.factor.answer = NotProved("code_wrong")
+    assert (await stage.refusal()).detail == CredentialsRefused(cause).detail
+
+
+async def test_a_directory_that_is_down_is_nobodys_failure(stage: Stage) -> None:
+    stage.directory.answer = DirectoryUnavailable("ldaps://ldap.demo.example: SERVER_DOWN")
+    assert (type(await stage.refusal()), await stage.counted()) == (DirectoryUnavailable, 0)
+
+
+async def test_a_store_that_is_down_at_the_second_factor_is_nobodys_failure(stage: Stage) -> None:
+    stage.factor.answer = StoreUnavailable("store: OperationalError")
+    assert (type(await stage.refusal()), await stage.counted()) == (StoreUnavailable, 0)
+
+
+async def test_without_a_store_to_count_in_nothing_is_evaluated(open_store: Callable[[Path], Database], tmp_path: Path) -> None:
+    stage = Stage(open_store(tmp_path / "absent" / "gateway.db"))
+    assert isinstance(await stage.refusal(), StoreUnavailable)
+    assert stage.directory.asked == []
+
+
+async def test_a_defect_is_counted_rather_than_forgotten(stage: Stage) -> None:
+    stage.directory.answer = RuntimeError("a defect")
+    with pytest.raises(RuntimeError):
+        await stage.login.sign_in(typed(), ADDRESS, NOW)
+    assert await stage.counted() == 1
+
+
+async def test_after_too_many_failures_the_account_has_to_wait(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    for number in range(3):
+        await stage.refusal(address=f"192.0.2.{number}", now=NOW + number)
+    refusal = await stage.refusal(address="192.0.2.9", now=NOW + 3)
+    assert (type(refusal), refusal.cause, refusal.headers) == (Throttled, "throttled_by_account", (("Retry-After", "297"),))
+
+
+async def test_every_spelling_of_a_name_has_the_same_counter(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    for username in ("alice", "ALICE", "Alice"):
+        await stage.refusal(typed(username))
+    assert isinstance(await stage.refusal(typed("aLICE")), Throttled)
+
+
+async def test_after_too_many_failures_the_address_has_to_wait(stage: Stage) -> None:
+    stage.directory.answer = Denied("user_unknown")
+    for number in range(5):
+        await stage.refusal(typed(f"user{number}"))
+    assert (await stage.refusal(typed("user9"))).cause == "throttled_by_address"
+
+
+async def test_somebody_elsewhere_is_not_held_up_by_them(stage: Stage) -> None:
+    stage.directory.answer = Denied("user_unknown")
+    for number in range(5):
+        await stage.refusal(typed(f"user{number}"))
+    stage.directory.answer = ALICE
+    assert (await stage.login.sign_in(typed(), "192.0.2.8", NOW)).subject.username == "alice"
+
+
+async def test_whoever_has_to_wait_is_told_before_anything_is_evaluated(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    for _ in range(3):
+        await stage.refusal()
+    stage.directory.asked.clear()
+    await stage.refusal()
+    assert stage.directory.asked == []
+
+
+async def test_an_attempt_that_was_throttled_does_not_prolong_the_wait(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    for _ in range(20):
+        await stage.refusal()
+    assert await stage.counted() == 3
+
+
+async def test_when_the_window_has_passed_there_is_room_again(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    for _ in range(3):
+        await stage.refusal()
+    stage.directory.answer = ALICE
+    assert (await stage.login.sign_in(typed(), ADDRESS, NOW + 300)).subject.username == "alice"
+
+
+async def test_guesses_at_once_do_not_outrun_the_limit(stage: Stage) -> None:
+    stage.directory.answer = Denied("password_refused")
+    refusals = await asyncio.gather(*(stage.refusal(address=f"192.0.2.{number}") for number in range(60)))
+    assert len(stage.directory.asked) == 3
+    assert sum(isinstance(refusal, Throttled) for refusal in refusals) == 57
+
+
+@pytest.mark.parametrize("cause", ["user_unknown", "password_refused"])
+async def test_the_outside_cannot_tell_what_was_wrong(stage: Stage, cause: str) -> None:
+    stage.directory.answer = Denied(cause)
+    refused = await stage.refusal()
+    stage.directory.answer, stage.factor.answer = ALICE, NotProved("code_used")
+    other = await stage.refusal()
+    assert (refused.status, refused.reason, refused.detail, refused.hint, refused.headers) == (
+        other.status,
+        other.reason,
+        other.detail,
+        other.hint,
+        other.headers,
+    )

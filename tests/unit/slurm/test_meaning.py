@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token, submitted_job_id
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from([5005, 1007, -1]))
+ERRORS = st.one_of(SCALARS, st.dictionaries(st.sampled_from(["error", "error_number", "error_code", "errno", "description"]), SCALARS))
+TREES = st.one_of(SCALARS, st.lists(ERRORS), st.fixed_dictionaries({}, optional={"errors": st.one_of(SCALARS, st.lists(ERRORS)), "job_id": SCALARS}))
+BODIES = st.one_of(st.binary(), TREES.map(lambda tree: json.dumps(tree).encode()))
+STATUSES = st.sampled_from([200, 400, 401, 404, 500, 503, 511])
+NO_ANSWERS = [
+    b"",
+    b"Authentication failure",
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b'"5005"',
+    b"{}",
+    b'{"errors": 5005}',
+    b'{"errors": {"errno": 5005}}',
+    b'{"errors": [5005, "5005", null, []]}',
+]
+NO_ANSWERS += [b"[" * 100_000, b'{"errors":' * 50_000, b'{"errors": [{"error_number": 1' + b"0" * 5000 + b"}]}"]
+
+
+def answer(**error: object) -> bytes:
+    return json.dumps({"meta": {}, "errors": [{"error": "other", "error_number": 2017}, error]}).encode()
+
+
+@pytest.mark.parametrize("status", [401, 511])
+@pytest.mark.parametrize("body", [b"", b"Authentication failure", b"{}"])
+def test_a_status_alone_says_that_the_token_was_refused(status: int, body: bytes) -> None:
+    assert refused_the_token(status, body)
+
+
+@pytest.mark.parametrize("key", ["error_number", "error_code", "errno"])
+@pytest.mark.parametrize("number", [5005, 1007])
+def test_an_error_number_says_that_the_token_was_refused_in_each_version(key: str, number: int) -> None:
+    assert refused_the_token(500, answer(**{key: number}))
+
+
+@pytest.mark.parametrize("number", [2017, 5004, 0, -1, "5005", None, True])
+def test_another_error_is_the_users_own(number: object) -> None:
+    assert not refused_the_token(500, answer(error_number=number))
+
+
+@pytest.mark.parametrize("status", [200, 304, 400, 403, 404, 502, 503])
+def test_an_error_number_under_another_status_says_nothing(status: int) -> None:
+    assert not refused_the_token(status, answer(error_number=5005))
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: repr(body[:16]))
+def test_a_500_that_makes_no_sense_does_not_blame_the_token(body: bytes) -> None:
+    assert not refused_the_token(500, body)
+
+
+@pytest.mark.parametrize("errors", [[], [{"error_number": -1}], [{"errno": -1}, {"error_code": -1}]])
+def test_a_500_without_a_cause_might_be_the_token(errors: list[object]) -> None:
+    assert might_have_refused_the_token(500, json.dumps({"errors": errors}).encode())
+
+
+@pytest.mark.parametrize("errors", [[{"error_number": 2017}], [{"error_number": -1}, {"error_number": 2017}], [{}], [-1], None, "x"])
+def test_a_500_with_a_cause_is_not_the_token(errors: object) -> None:
+    assert not might_have_refused_the_token(500, json.dumps({"errors": errors}).encode())
+
+
+def test_another_status_without_a_cause_is_not_the_token() -> None:
+    assert not might_have_refused_the_token(404, b'{"errors": []}')
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: repr(body[:16]))
+def test_a_500_that_makes_no_sense_does_not_suspect_the_token(body: bytes) -> None:
+    assert not might_have_refused_the_token(500, body)
+
+
+@given(STATUSES, BODIES)
+def test_whatever_slurmrestd_answers_is_judged(status: int, body: bytes) -> None:
+    assert isinstance(refused_the_token(status, body), bool)
+    assert isinstance(might_have_refused_the_token(status, body), bool)
+
+
+@given(BODIES)
+def test_a_job_id_is_a_number_of_a_job_or_none(body: bytes) -> None:
+    found = submitted_job_id(body)
+    assert found is None or (type(found) is int and found > 0)
+
+
+def test_a_submission_names_its_job() -> None:
+    assert submitted_job_id(b'{"job_id": 42, "step_id": "BATCH", "errors": []}') == 42
+
+
+@pytest.mark.parametrize("value", ["0", "-1", '"42"', "42.0", "true", "null", "[42]", '{"number": 42}'])
+def test_what_is_no_number_of_a_job_is_none(value: str) -> None:
+    assert submitted_job_id(f'{{"job_id": {value}}}'.encode()) is None
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: repr(body[:16]))
+def test_an_answer_that_makes_no_sense_names_no_job(body: bytes) -> None:
+    assert submitted_job_id(body) is None

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp.http_parser
+import pytest
+
+from gateway import preflight
+from gateway.config import load
+from tests.web import fakes
+
+
+def problems(folder: Path, changes: dict[str, dict[str, object]] | None = None) -> tuple[str, ...]:
+    return preflight.problems(load(fakes.site(folder, "http://127.0.0.1:1", changes)))
+
+
+def test_a_site_that_is_complete_has_no_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path) == ()
+
+
+def test_what_is_looked_at_stays_as_it_was(tmp_path: Path) -> None:
+    problems(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gateway.toml", "jwt.key", "ring"]
+
+
+Break = Callable[[Path], object]
+BROKEN: dict[str, tuple[str, Break]] = {
+    "no JWT key": ("clusters.main.jwt_key_file", lambda folder: (folder / "jwt.key").unlink()),
+    "a JWT key that is too short": ("clusters.main.jwt_key_file", lambda folder: fakes.private(folder / "jwt.key", b"short")),
+    "a JWT key that others may read": ("clusters.main.jwt_key_file", lambda folder: (folder / "jwt.key").chmod(0o640)),
+    "no key ring": ("store.key_ring_file", lambda folder: (folder / "ring").unlink()),
+    "a key ring that is none": ("store.key_ring_file", lambda folder: fakes.private(folder / "ring", b"nonsense")),
+    "an empty key ring": ("store.key_ring_file", lambda folder: fakes.private(folder / "ring", b"")),
+    "a folder for a store": ("store.url", lambda folder: (folder / "gateway.db").mkdir()),
+    "a store that is none": ("store.url", lambda folder: (folder / "gateway.db").write_bytes(b"no database, but long enough for one" * 50)),
+    "a folder for a trail": ("audit.file", lambda folder: (folder / "audit.log").mkdir()),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_thing_that_is_wrong_is_named_by_its_setting(tmp_path: Path, case: str) -> None:
+    key, break_it = BROKEN[case]
+    config = load(fakes.site(tmp_path, "http://127.0.0.1:1"))
+    break_it(tmp_path)
+    found = preflight.problems(config)
+    assert {problem.partition(": ")[0] for problem in found} == {key}
+
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "server.listen": {"listen": "unix:/nowhere/s"},
+    "server.admin_listen": {"admin_listen": "unix:/nowhere/s"},
+    "store.url": {"url": "sqlite:////nowhere/gateway.db"},
+    "audit.file": {"file": "/nowhere/audit"},
+    "directory.bind_password_file": {"bind_dn": "cn=x", "bind_password_file": "/nowhere/password"},
+    "directory.ca_file": {"ca_file": "/nowhere/ca.pem"},
+    "clusters.main.jwt_private_key_file": {"jwt_key_file": None, "jwt_private_key_file": "/nowhere/key.pem", "jwt_kid": "k"},
+}
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_each_path_that_leads_nowhere_is_named_by_its_setting(tmp_path: Path, key: str) -> None:
+    (problem,) = problems(tmp_path, {key.rpartition(".")[0]: SETTINGS[key]})
+    assert re.match(rf"{re.escape(key)}: .*/nowhere", problem)
+
+
+def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing\n")
+    (problem,) = problems(tmp_path, {"directory": {"ca_file": f"{tmp_path}/ca.pem"}})
+    assert problem == f"directory.ca_file: {tmp_path}/ca.pem holds no certificate in PEM"
+
+
+def test_everything_is_said_at_once(tmp_path: Path) -> None:
+    config = load(fakes.site(tmp_path, "http://127.0.0.1:1", {"server": {"listen": "unix:/nowhere/s"}, "audit": {"file": "/nowhere/a"}}))
+    (tmp_path / "jwt.key").unlink()
+    (tmp_path / "ring").unlink()
+    assert len(preflight.problems(config)) == 4
+
+
+def test_aiohttp_without_its_c_parser_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert preflight.has_c_parser()
+    monkeypatch.setattr(aiohttp.http_parser, "HttpRequestParser", aiohttp.http_parser.HttpRequestParserPy)
+    (problem,) = problems(tmp_path)
+    assert "AIOHTTP_NO_EXTENSIONS" in problem
+
+
+def test_no_secret_is_in_a_problem(tmp_path: Path) -> None:
+    fakes.site(tmp_path, "http://127.0.0.1:1")
+    config = load(tmp_path / "gateway.toml")
+    fakes.private(tmp_path / "jwt.key", b"hunter2")
+    fakes.private(tmp_path / "ring", b"k1:hunter2")
+    found = preflight.problems(config)
+    assert (len(found), "hunter2" in " ".join(found)) == (2, False)

@@ -1,0 +1,82 @@
+"""Several workers under one parent, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.web import fakes
+
+
+def start(folder: Path) -> fakes.Gateway:
+    config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock"}})
+    return fakes.Gateway(config, "--workers", "2").serving(2)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[fakes.Gateway]:
+    """Two workers for the tests that leave two workers behind."""
+    with tempfile.TemporaryDirectory(prefix="workers-") as folder, start(Path(folder)) as gateway:
+        yield gateway
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def refusals(gateway: fakes.Gateway) -> float:
+    _, metrics = fakes.ask_now(gateway.admin, "GET", "/metrics")
+    found = re.search(rb'^slurm_gateway_refusals_total\{reason="credentials_required"\} ([0-9.]+)$', metrics, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_any_worker_tells_the_metrics_of_all(gateway: fakes.Gateway) -> None:
+    before = refusals(gateway)
+    for _ in range(20):
+        fakes.ask_now(gateway.public, "GET", "/auth/session")
+    assert {refusals(gateway) for _ in range(8)} == {before + 20}
+
+
+def test_sighup_reaches_every_worker(gateway: fakes.Gateway) -> None:
+    gateway.tell(signal.SIGHUP)
+    fakes.wait_for(lambda: len(gateway.events("reloaded")) == 2)
+
+
+def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(gateway: fakes.Gateway) -> None:
+    first, second = gateway.workers
+    os.kill(first, signal.SIGKILL)
+    fakes.wait_for(lambda: len(gateway.workers) == 2 and first not in gateway.workers)
+    fakes.wait_for(lambda: len(gateway.events("serving")) == 3)
+    (died,) = gateway.events("worker_died")
+    assert (died["pid"], died["status"], second in gateway.workers) == (first, -signal.SIGKILL, True)
+    assert [fakes.ask_now(gateway.public, "GET", "/health/live")[0] for _ in range(10)] == [200] * 10
+
+
+def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(tmp_path: Path) -> None:
+    with start(tmp_path) as gateway:
+        workers = gateway.workers
+        environment = Path(f"/proc/{workers[0]}/environ").read_bytes().decode()
+        gateway.tell(signal.SIGTERM)
+        assert gateway.ended() == 0
+        assert [pid for pid in workers if alive(pid)] == []
+        assert [path for path in (gateway.public, gateway.admin) if Path(path).exists()] == []
+        assert "PROMETHEUS_MULTIPROC_DIR" not in environment
+        assert list(Path(tempfile.gettempdir()).glob("slurm-gateway-metrics-*/*_%d.db" % workers[0])) == []
+
+
+def test_when_the_supervisor_is_killed_its_workers_end(tmp_path: Path) -> None:
+    with start(tmp_path) as gateway:
+        workers = gateway.workers
+        gateway.tell(signal.SIGKILL)
+        gateway.ended()
+        fakes.wait_for(lambda: not any(map(alive, workers)))
+        assert len(workers) == 2

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import streams, web
+from aiohttp.base_protocol import BaseProtocol
+
+from gateway.errors import BadRequest, RequestTimeout, TooLarge
+from gateway.web.body import pieces, whole
+from tests.unit.web.conftest import Make
+
+
+def content() -> streams.StreamReader:
+    return streams.StreamReader(Mock(spec=BaseProtocol), 2**16, loop=asyncio.get_running_loop())
+
+
+async def test_a_body_is_given_as_it_arrives(make: Make) -> None:
+    stream = content()
+    arriving = pieces(make("POST", payload=stream), limit=10, timeout=1.0)
+    stream.feed_data(b"ab")
+    assert await anext(arriving) == b"ab"
+    stream.feed_data(b"cd")
+    assert await anext(arriving) == b"cd"
+    stream.feed_eof()
+    assert [piece async for piece in arriving] == []
+
+
+@pytest.mark.parametrize(("size", "fits"), [(9, True), (10, True), (11, False)])
+async def test_a_body_larger_than_the_limit_is_refused(make: Make, size: int, fits: bool) -> None:  # noqa: FBT001 - pytest's
+    stream = content()
+    stream.feed_data(b"x" * size)
+    stream.feed_eof()
+    reading = whole(make("POST", payload=stream), limit=10, timeout=1.0)
+    if fits:
+        assert len(await reading) == size
+    else:
+        with pytest.raises(TooLarge):
+            await reading
+
+
+async def test_a_body_without_end_is_refused_at_the_limit(make: Make) -> None:
+    stream = content()
+    reading = asyncio.create_task(whole(make("POST", payload=stream), limit=1000, timeout=1.0))
+    for _ in range(200):
+        stream.feed_data(b"x" * 100)
+        await asyncio.sleep(0)
+    with pytest.raises(TooLarge):
+        await reading
+
+
+async def test_silence_is_a_timeout(make: Make) -> None:
+    with pytest.raises(RequestTimeout):
+        await whole(make("POST", payload=content()), limit=10, timeout=0.001)
+
+
+@pytest.mark.parametrize("error", [web.RequestPayloadError("broken off"), ConnectionResetError()])
+async def test_a_body_that_breaks_off_is_no_body(make: Make, error: Exception) -> None:
+    stream = content()
+    stream.feed_data(b"half")
+    reading = asyncio.create_task(whole(make("POST", payload=stream), limit=10, timeout=1.0))
+    await asyncio.sleep(0)
+    stream.set_exception(error)
+    with pytest.raises(BadRequest):
+        await reading
+
+
+async def test_no_body_is_an_empty_one(make: Make) -> None:
+    stream = content()
+    stream.feed_eof()
+    assert await whole(make("POST", payload=stream), limit=10, timeout=1.0) == b""

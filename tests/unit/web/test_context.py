@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import ipaddress
+import time
+
+import pytest
+
+from gateway.config import Server
+from gateway.web.context import open_context
+from tests.unit.web.conftest import Make, Peer
+
+PROXY = "198.51.100.1"
+
+
+def settings(*trusted: str) -> Server:
+    return Server.model_validate({"listen": "127.0.0.1:1", "trusted_proxies": tuple(trusted)})
+
+
+@pytest.mark.parametrize("peer", ["", (PROXY, 5), ("2001:db8::1", 5, 0, 0), (f"::ffff:{PROXY}", 5, 0, 0)])
+def test_a_trusted_peer_tells_address_and_id(make: Make, peer: Peer) -> None:
+    request = make(fields=[("X-Request-ID", "a" * 32), ("X-Forwarded-For", "192.0.2.9")], peer=peer)
+    context = open_context(request, settings(f"{PROXY}/32", "2001:db8::/64"))
+    assert (context.address, context.id) == ("192.0.2.9", "a" * 32)
+
+
+@pytest.mark.parametrize(("peer", "address"), [((PROXY, 5), PROXY), (("2001:db8::1", 5, 0, 0), "2001:db8::1"), ((f"::ffff:{PROXY}", 5, 0, 0), PROXY), (("fe80::1%eth0", 5, 0, 2), "fe80::1")])
+def test_another_peer_is_its_own_address_and_gets_an_id_of_ours(make: Make, peer: Peer, address: str) -> None:
+    request = make(fields=[("X-Request-ID", "a" * 32), ("X-Forwarded-For", "192.0.2.9")], peer=peer)
+    context = open_context(request, settings("203.0.113.0/24"))
+    assert (context.address, context.id == "a" * 32) == (address, False)
+
+
+FORWARDED = {
+    "192.0.2.9": "192.0.2.9",
+    "evil, 192.0.2.9": "192.0.2.9",
+    " 192.0.2.9 ": "192.0.2.9",
+    "2001:DB8::1": "2001:db8::1",
+    "192.0.2.9, ": "local",
+    "192.0.2.9:80": "local",
+    "unknown": "local",
+    "192.0.2.256": "local",
+    "1": "local",
+    "": "local",
+    "::1\x00": "local",
+}
+
+
+@pytest.mark.parametrize("value", FORWARDED)
+def test_only_an_address_is_taken_for_one(make: Make, value: str) -> None:
+    assert open_context(make(fields=[("X-Forwarded-For", value)]), settings()).address == FORWARDED[value]
+
+
+@pytest.mark.parametrize("value", ["", "a" * 7, "a" * 65, "a" * 8 + "\n", "a b c d e", "ümlautümlaut", "{}" * 8])
+def test_an_id_of_another_form_is_replaced_by_one_of_ours(make: Make, value: str) -> None:
+    made = open_context(make(fields=[("X-Request-ID", value)]), settings()).id
+    assert (made != value, len(made)) == (True, 32)
+
+
+def test_two_requests_get_two_ids(make: Make) -> None:
+    assert open_context(make(), settings()).id != open_context(make(), settings()).id
+
+
+def test_the_path_is_noted_without_its_query_and_within_bounds(make: Make) -> None:
+    assert open_context(make(target="/a?token=b"), settings()).path == "/a"
+    assert len(open_context(make(target="/" + "a" * 5000), settings()).path) <= 512
+
+
+def test_the_clock_is_read_once(make: Make) -> None:
+    before = time.time()
+    assert before <= open_context(make(), settings()).now <= time.time()
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "::/0"])
+def test_networks_of_the_other_family_trust_nobody_of_this_one(make: Make, network: str) -> None:
+    assert ipaddress.ip_address(open_context(make(fields=[("X-Forwarded-For", "192.0.2.9")], peer=(PROXY, 5)), settings(network)).address) == ipaddress.ip_address(PROXY)

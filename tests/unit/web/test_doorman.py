@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from prometheus_client import Counter
+
+from gateway.config import Server
+from gateway.errors import AuditUnavailable, CredentialsRefused, NotPermitted, Refusal
+from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.metrics import Metrics
+from gateway.sessions.sessions import Identity, Sessions
+from gateway.signin.credentials import Credentials
+from gateway.signin.login import Login, SignedIn
+from gateway.slurm.names import Subject
+from gateway.web.context import Context, open_context
+from gateway.web.doorman import Doorman
+from tests.unit.web.conftest import Make
+
+ALICE = Subject(username="alice", uid=2001)
+BASIC = [("Authorization", "Basic " + base64.b64encode(b"Alice:secret").decode()), ("X-OTP", "123456")]
+TOKEN = [("Authorization", "Bearer sgw_x")]
+
+
+@dataclass
+class Party:
+    """Login, sessions and trail in one: what they are to answer, and what they were asked."""
+
+    failure: Refusal | None = None
+    trail_fails: bool = False
+    asked: list[object] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    async def sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
+        self.asked.append((credentials.username, address))
+        if self.failure is not None:
+            raise self.failure
+        return SignedIn(subject=ALICE, at=now, method="totp")
+
+    async def resolve(self, token: str, now: float) -> Identity:
+        self.asked.append(token)
+        if self.failure is not None:
+            raise self.failure
+        return Identity(subject=ALICE, kind="session", session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
+
+    async def write(self, event: Event) -> None:
+        if self.trail_fails:
+            raise AuditUnavailable("audit: full")
+        self.events.append(event)
+
+
+def doorman(party: Party, metrics: Metrics | None = None) -> Doorman:
+    return Doorman(
+        login=cast("Login", party), sessions=cast("Sessions", party), audit=cast("AuditTrail", party), metrics=metrics or Metrics(), one_shot_lifetime=60.0
+    )
+
+
+def opened(make: Make, fields: list[tuple[str, str]]) -> Context:
+    return open_context(make(fields=fields), Server.model_validate({"listen": "127.0.0.1:1"}))
+
+
+def count(counter: Counter) -> float:
+    return sum(sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total"))
+
+
+async def test_a_token_is_resolved_and_noted(make: Make) -> None:
+    party, context = Party(), opened(make, TOKEN)
+    identity = await doorman(party).identify(context)
+    assert (identity.username, context.username, context.identity, party.asked) == ("alice", "alice", identity, ["sgw_x"])
+
+
+async def test_a_token_that_is_resolved_leaves_no_line(make: Make) -> None:
+    party = Party()
+    await doorman(party).identify(opened(make, TOKEN))
+    assert party.events == []
+
+
+async def test_credentials_are_checked_for_this_one_request(make: Make) -> None:
+    party, context = Party(), opened(make, BASIC)
+    identity = await doorman(party).identify(context)
+    assert (identity.username, identity.kind, identity.session_id, identity.expires_at) == ("alice", "one_shot", None, context.now + 60)
+
+
+async def test_a_sign_in_is_written_down_and_counted_under_the_name_that_slurm_knows(make: Make) -> None:
+    party, metrics = Party(), Metrics()
+    await doorman(party, metrics).identify(opened(make, BASIC))
+    assert [(event.event, event.user, event.factor) for event in party.events] == [("sign_in", "alice", "totp")]
+    assert count(metrics.sign_ins) == 1
+
+
+async def test_a_sign_in_that_cannot_be_written_down_is_none(make: Make) -> None:
+    metrics = Metrics()
+    with pytest.raises(AuditUnavailable):
+        await doorman(Party(trail_fails=True), metrics).identify(opened(make, BASIC))
+    assert count(metrics.sign_ins) == 0
+
+
+async def test_a_refused_sign_in_notes_the_name_that_was_typed(make: Make) -> None:
+    context = opened(make, BASIC)
+    with pytest.raises(CredentialsRefused):
+        await doorman(Party(failure=CredentialsRefused("code_wrong"))).identify(context)
+    assert (context.username, context.identity) == ("Alice", None)
+
+
+@pytest.mark.parametrize("presented", [TOKEN, BASIC])
+@pytest.mark.parametrize("name", ["bob", "ALICE", "alice ", "", "root", "2001"])
+async def test_a_name_that_is_not_the_owners_is_refused_and_never_obeyed(make: Make, presented: list[tuple[str, str]], name: str) -> None:
+    context = opened(make, [*presented, ("X-SLURM-USER-NAME", name)])
+    with pytest.raises(NotPermitted):
+        await doorman(Party()).identify(context)
+    assert context.username == "alice"
+
+
+async def test_the_owners_own_name_is_fine(make: Make) -> None:
+    identity = await doorman(Party()).identify(opened(make, [*TOKEN, ("X-SLURM-USER-NAME", "alice")]))
+    assert identity.subject == ALICE

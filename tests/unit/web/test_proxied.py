@@ -1,0 +1,108 @@
+"""What the handler finds out about a request on its way, and in which order it does things. The way itself is in tests/web."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from aiohttp import web
+
+from gateway.config import Cluster, Secret, Server
+from gateway.errors import CredentialsRequired
+from gateway.policy.path import canonical
+from gateway.proxy.forward import Upstream
+from gateway.sessions.sessions import Identity
+from gateway.slurm.keys import HmacKey
+from gateway.slurm.minting import Minter
+from gateway.slurm.names import NameRules, Subject
+from gateway.web.context import Context, open_context
+from gateway.web.doorman import Doorman
+from gateway.web.proxied import ClusterAccess, ProxiedHandler
+from tests.unit.web.conftest import Make
+from tests.web import fakes
+
+SUBMIT = "/slurm/v0.0.38/job/submit"
+SETTINGS = Server.model_validate({"listen": "127.0.0.1:1"})
+
+
+@dataclass
+class Way:
+    """A handler in front of a fake slurmrestd, for alice or for nobody."""
+
+    slurm: fakes.FakeSlurmrestd
+    handler: ProxiedHandler
+    upstream: Upstream
+    known: bool = True
+    before: list[web.StreamResponse] = field(default_factory=list)
+
+    async def identify(self, _context: Context) -> Identity:
+        if not self.known:
+            raise CredentialsRequired("nothing_presented")
+        later = time.time() + 60
+        return Identity(subject=Subject(username="alice", uid=2001), kind="session", session_id="s", expires_at=later, idle_expires_at=later, second_factor_at=0.0)
+
+    async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
+        context = open_context(request, SETTINGS)
+
+        async def before(response: web.StreamResponse) -> None:
+            self.before.append(response)
+
+        return await self.handler.handle(context, canonical(request.raw_path), before), context
+
+
+@pytest.fixture
+async def way(tmp_path: Path) -> AsyncIterator[Way]:
+    async with fakes.slurmrestd(tmp_path) as slurm:
+        upstream = Upstream(Cluster.model_validate({"url": slurm.url, "jwt_key_file": "/nowhere"}), asyncio.get_running_loop())
+        minter = Minter(HmacKey(Secret(fakes.JWT_KEY)), NameRules.of("slurm", (), 1000), 60.0)
+        way = Way(slurm, cast("ProxiedHandler", None), upstream)
+        clusters = {"main": ClusterAccess(upstream=upstream, minter=minter)}
+        way.handler = ProxiedHandler(doorman=cast("Doorman", way), clusters=clusters, default_cluster="main", settings=SETTINGS)
+        yield way
+        assert upstream.pool.taken == 0
+        upstream.pool.close()
+
+
+async def test_nobody_reaches_slurmrestd_before_the_doorman_has_said_who_it_is(way: Way, make: Make) -> None:
+    way.known = False
+    with pytest.raises(CredentialsRequired):
+        await way.go(make("POST", SUBMIT))
+    assert way.slurm.connections == 0
+
+
+@pytest.mark.parametrize(("method", "target", "changes"), [("POST", SUBMIT, True), ("GET", "/slurm/v0.0.38/ping", False), ("GET", "/slurm/v0.0.39/reconfigure", True)])
+async def test_whether_it_changes_something_is_noted(way: Way, make: Make, method: str, target: str, changes: bool) -> None:  # noqa: FBT001 - pytest's
+    _, context = await way.go(make(method, target))
+    assert context.changes == changes
+
+
+JOBS: list[tuple[str, int, bytes, int | None]] = [
+    (SUBMIT, 200, b'{"job_id":7}', 7),
+    (SUBMIT, 200, b'{"job_id":"7"}', None),
+    (SUBMIT, 200, b"no JSON", None),
+    (SUBMIT, 400, b'{"job_id":7}', None),
+    ("/slurm/v0.0.38/job/7", 200, b'{"job_id":7}', None),
+]
+
+
+@pytest.mark.parametrize(("target", "status", "body", "job_id"), JOBS)
+async def test_the_job_of_a_submission_that_worked_is_noted(way: Way, make: Make, target: str, status: int, body: bytes, job_id: int | None) -> None:
+    way.slurm.behaviour = fakes.replies(fakes.http(status, body))
+    _, context = await way.go(make("POST", target))
+    assert context.job_id == job_id
+
+
+async def test_a_small_answer_is_given_back_and_not_begun(way: Way, make: Make) -> None:
+    response, _ = await way.go(make(target="/slurm/v0.0.38/ping"))
+    assert isinstance(response, web.Response)
+    assert (response.body, response.prepared, way.before) == (fakes.OK, False, [])
+
+
+async def test_a_small_answer_holds_no_connection_while_its_client_reads(way: Way, make: Make) -> None:
+    await way.go(make(target="/slurm/v0.0.38/ping"))
+    assert way.upstream.pool.taken == 0
