@@ -6,25 +6,37 @@ A refusal is a result (``Denied``); a directory that is down, slow or makes no s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import re
 import secrets
+import socket
+import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import ldap
 import ldap.filter
 from ldap.ldapobject import SimpleLDAPObject
 
 from gateway.config import Directory as Settings
-from gateway.config import Secret, read_secret
+from gateway.config import Secret, SecretFileError, read_secret
 from gateway.errors import DirectoryUnavailable
+from gateway.signin.wire import StartTlsRefusedError, open_wire
 
 logger = logging.getLogger(__name__)
 
 # Two entries already mean that the name is ambiguous; no answer needs more.
 _SIZE_LIMIT = 2
 _MAX_UID = 2**32 - 2
+_UID = re.compile(r"[0-9]{1,10}")
+# Service account, search, group, bind.
+_QUESTIONS = 4
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +74,7 @@ class _Entry:
 
 
 class LdapDirectory:
-    """Search, then bind (RFC 4513 section 5.1.3), on threads of its own, so that no server can hold the event loop."""
+    """Search, then bind (RFC 4513 section 5.1.3), libldap on threads of its own, and every wait bounded from the event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -71,65 +83,74 @@ class LdapDirectory:
 
     async def authenticate(self, username: str, password: Secret) -> Person | Denied:
         """Return the person, or why not; exactly one bind with the password is made. Raises DirectoryUnavailable."""
-        async with _Turn(self._turns, self._settings.queue_timeout):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._authenticate, username, password)
+        if not password.reveal():
+            # RFC 4513 section 5.1.2: a bind without a password succeeds, as nobody.
+            return Denied("password_empty")
+        return await self._ask(lambda connection: self._authenticate(connection, username, password))
 
     async def ping(self) -> None:
         """Raise DirectoryUnavailable unless a server answers the service account."""
-        async with _Turn(self._turns, self._settings.queue_timeout):
-            connection = await asyncio.get_running_loop().run_in_executor(self._threads, self._connect)
-            connection.unbind_s()
+        await self._ask(lambda _: None)
 
     def close(self) -> None:
         """Let the threads end once they are idle."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _authenticate(self, username: str, password: Secret) -> Person | Denied:
-        connection = self._connect()
-        try:
-            found = self._find(connection, username)
-            # For a name that nobody has, the same questions about one that cannot be: its time is not to tell it apart.
-            entry = self._nobody() if isinstance(found, Denied) else found
-            member = self._is_member(connection, entry)
-            refused = self._bind(connection, entry.dn, password)
-            if isinstance(found, Denied):
-                return found
-            return Denied(refused) if refused else self._person(entry, member=member)
-        except ldap.LDAPError as error:
-            raise DirectoryUnavailable(_describe(error)) from error
-        finally:
-            _unbind(connection)
-
-    def _connect(self) -> SimpleLDAPObject:
-        """Return a connection to the first server that takes the service account; the others are tried in order."""
+    async def _ask(self, question: Callable[[SimpleLDAPObject], _T]) -> _T:
+        """Return the answer of the first server that takes the service account; the others are tried in order."""
         failures = []
-        for url in self._settings.urls:
-            connection = None
-            try:
-                connection = self._open(url)
-                self._bind_service(connection)
-            except (ldap.LDAPError, OSError) as error:
-                failures.append(f"{url}: {_describe(error)}")
-                if connection is not None:
-                    _unbind(connection)
-                continue
-            return connection
+        async with _Turn(self._turns, self._settings.queue_timeout):
+            for url in self._settings.urls:
+                try:
+                    return await self._ask_one(url, question)
+                except _NotAsked as error:
+                    failures.append(f"{url}: {error}")
         raise DirectoryUnavailable("; ".join(failures))
 
-    def _open(self, url: str) -> SimpleLDAPObject:
-        connection: SimpleLDAPObject = ldap.initialize(url)
+    async def _ask_one(self, url: str, question: Callable[[SimpleLDAPObject], _T]) -> _T:
+        """Return what one server answers; raise _NotAsked when it cannot be asked, DirectoryUnavailable when it fails once it was."""
         settings = self._settings
+        asked = False
+
+        def converse(theirs: socket.socket) -> _T:
+            nonlocal asked
+            connection = self._greet(url, theirs)
+            try:
+                asked = True
+                return question(connection)
+            finally:
+                _unbind(connection)
+
+        try:
+            async with contextlib.AsyncExitStack() as held:
+                async with asyncio.timeout(settings.timeout):
+                    theirs = await held.enter_async_context(open_wire(url, start_tls=settings.start_tls, ca_file=settings.ca_file))
+                # Each of the four questions at most may take the time-out; hanging up ends what libldap still waits for.
+                async with asyncio.timeout(_QUESTIONS * settings.timeout):
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, converse, theirs)
+        except (ldap.LDAPError, OSError, StartTlsRefusedError, SecretFileError, UnicodeDecodeError) as error:
+            if asked:
+                raise DirectoryUnavailable(f"{url}: {_describe(error)}") from error
+            raise _NotAsked(_describe(error)) from error
+
+    def _greet(self, url: str, theirs: socket.socket) -> SimpleLDAPObject:
+        """Return a connection on which the service account is bound."""
+        connection = self._open(url, theirs)
+        try:
+            self._bind_service(connection)
+        except BaseException:
+            _unbind(connection)
+            raise
+        return connection
+
+    def _open(self, url: str, theirs: socket.socket) -> SimpleLDAPObject:
+        settings = self._settings
+        # The scheme is ldap: what libldap speaks through is a local socket, and TLS is the wire's. libldap closes the descriptor itself.
+        connection: SimpleLDAPObject = ldap.initialize(f"ldap://{urlsplit(url).netloc}", fileno=theirs.detach())
         connection.set_option(ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3)
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, settings.timeout)
         connection.set_option(ldap.OPT_TIMEOUT, settings.timeout)
         connection.set_option(ldap.OPT_REFERRALS, ldap.OPT_OFF)
-        connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
-        if settings.ca_file is not None:
-            connection.set_option(ldap.OPT_X_TLS_CACERTFILE, str(settings.ca_file))
-        # A new context takes the options above, and reads the CA file anew: a renewed one needs no restart.
-        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
-        if settings.start_tls and url.startswith("ldap:"):
-            connection.start_tls_s()
         return connection
 
     def _bind_service(self, connection: SimpleLDAPObject) -> None:
@@ -139,20 +160,33 @@ class LdapDirectory:
             return
         password = read_secret(settings.bind_password_file).reveal().rstrip(b"\r\n")
         if not password:
-            raise DirectoryUnavailable("the service account's password file is empty")
+            raise SecretFileError(f"{settings.bind_password_file} holds no password")
         connection.simple_bind_s(settings.bind_dn, password.decode())
+
+    def _authenticate(self, connection: SimpleLDAPObject, username: str, password: Secret) -> Person | Denied:
+        found = self._find(connection, username)
+        # For a name that nobody has, the same questions about one that cannot be: its time is not to tell it apart.
+        entry = self._nobody() if isinstance(found, Denied) else found
+        member = self._is_member(connection, entry)
+        refused = self._bind(connection, entry.dn, password)
+        if isinstance(found, Denied):
+            return found
+        return Denied(refused) if refused else self._person(entry, member=member)
 
     def _find(self, connection: SimpleLDAPObject, username: str) -> _Entry | Denied:
         settings = self._settings
         name = ldap.filter.escape_filter_chars(username, escape_mode=1)
-        entries = connection.search_ext_s(
-            settings.user_base,
-            ldap.SCOPE_SUBTREE,
-            f"(&{settings.user_filter}({settings.login_attribute}={name}))",
-            [settings.name_attribute, settings.uid_attribute],
-            timeout=settings.timeout,
-            sizelimit=_SIZE_LIMIT,
-        )
+        try:
+            entries = connection.search_ext_s(
+                settings.user_base,
+                ldap.SCOPE_SUBTREE,
+                f"(&{settings.user_filter}({settings.login_attribute}={name}))",
+                [settings.name_attribute, settings.uid_attribute],
+                timeout=settings.timeout,
+                sizelimit=_SIZE_LIMIT,
+            )
+        except ldap.SIZELIMIT_EXCEEDED:
+            return Denied("user_ambiguous")
         # Search references (RFC 4511 section 4.5.3) come with no DN, and are not followed.
         found = [_Entry(dn=dn, attributes={key.casefold(): values for key, values in pairs.items()}) for dn, pairs in entries if dn]
         if not found:
@@ -198,9 +232,13 @@ class LdapDirectory:
         if username is None:
             return Denied("name_missing_or_ambiguous")
         uid = _text(entry, self._settings.uid_attribute)
-        if uid is None or not (uid.isascii() and uid.isdigit()) or int(uid) > _MAX_UID:
+        if uid is None or _UID.fullmatch(uid) is None or int(uid) > _MAX_UID:
             return Denied("uid_missing_or_malformed")
         return Person(username=username, uid=int(uid), member=member)
+
+
+class _NotAsked(Exception):  # noqa: N818 - not an error of the question
+    """This server could not be asked; the next one may be."""
 
 
 class _Turn:
@@ -233,6 +271,12 @@ def _text(entry: _Entry, attribute: str) -> str | None:
 
 def _describe(error: Exception) -> str:
     """Return what the library says of a failure: its class and its own short description, never what was sent."""
+    if isinstance(error, (SecretFileError, StartTlsRefusedError)):
+        return str(error)
+    if isinstance(error, ssl.SSLError):
+        return f"{type(error).__name__} {error.reason or ''}".strip()
+    if isinstance(error, OSError):
+        return f"{type(error).__name__} {os.strerror(error.errno) if error.errno else ''}".strip()
     details = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     said = " / ".join(str(details[key]) for key in ("desc", "info") if details.get(key))
     return f"{type(error).__name__} {said}".strip()

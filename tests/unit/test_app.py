@@ -57,7 +57,7 @@ async def test_reloading_what_is_broken_raises_nothing(tmp_path: Path, broken: s
 
 
 async def test_several_clusters_are_ready_each_by_its_name(tmp_path: Path) -> None:
-    other = {"url": f"unix:{tmp_path}/other.sock", "jwt_key_file": f"{tmp_path}/jwt.key"}
+    other: dict[str, object] = {"url": f"unix:{tmp_path}/other.sock", "jwt_key_file": f"{tmp_path}/jwt.key"}
     async with fakes.slurmrestd(tmp_path), Application(site(tmp_path, {"clusters.other": other})) as application:
         answer = await application.admin.handle(make_mocked_request("GET", "/health/ready"))
     assert (b'"slurmrestd.main": "ok"' in answer.body, b'"slurmrestd.other": "connect failed' in answer.body) == (True, True)  # type: ignore[attr-defined]  # a Response has it

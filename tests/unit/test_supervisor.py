@@ -68,9 +68,9 @@ def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(tmp_p
         gateway.tell(signal.SIGTERM)
         assert gateway.ended() == 0
         assert [pid for pid in workers if alive(pid)] == []
-        assert [path for path in (gateway.public, gateway.admin) if Path(path).exists()] == []
+        assert gateway.sockets == []
         assert "PROMETHEUS_MULTIPROC_DIR" not in environment
-        assert list(Path(tempfile.gettempdir()).glob("slurm-gateway-metrics-*/*_%d.db" % workers[0])) == []
+        assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []
 
 
 def test_when_the_supervisor_is_killed_its_workers_end(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from gateway.cli import main as main_module
 from gateway.errors import CommandError
 from tests.unit.cli.conftest import Run
 
@@ -32,7 +31,17 @@ def test_the_version_is_told(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("fly",), ("serve", "--nonsense"), ("enroll",), ("enroll", "a", "b"), ("keys",), ("keys", "fly"), ("--conf", "x", "check"), ("serve", "--workers", "two")],
+    [
+        (),
+        ("fly",),
+        ("serve", "--nonsense"),
+        ("enroll",),
+        ("enroll", "a", "b"),
+        ("keys",),
+        ("keys", "fly"),
+        ("--conf", "x", "check"),
+        ("serve", "--workers", "two"),
+    ],
 )
 def test_a_command_line_that_makes_no_sense_is_usage(run: Run, words: tuple[str, ...]) -> None:
     ran = run(*words)
@@ -70,7 +79,7 @@ def test_a_missing_library_is_named_with_the_way_to_get_it(run: Run, monkeypatch
     def missing(_name: str) -> None:
         raise ModuleNotFoundError("No module named 'ldap'", name="ldap")
 
-    monkeypatch.setattr(main_module.importlib, "import_module", missing)
+    monkeypatch.setattr("gateway.cli.main.importlib.import_module", missing)
     ran = run("check")
     assert (ran.code, ran.err) == (1, "slurm-gateway: this command needs the module ldap\nhint: pip install 'slurm-gateway[server]'\n")
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.people import note, on_store, user_name
+from gateway.cli.people import People, note, on_store, user_name
 from gateway.config import load
 from gateway.errors import CommandError
 from gateway.store.authenticators import AuthenticatorRow
-from gateway.cli.people import People
 from tests.web import fakes
 
 
@@ -17,7 +16,7 @@ def test_a_name_that_a_slurm_user_could_have_is_taken(name: str) -> None:
     assert user_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", ".a", "-a", "a b", "a\n", "ａ", "a" * 65, "a;b", "a@b"])
+@pytest.mark.parametrize("name", ["", ".a", "-a", "a b", "a\n", "\uff41", "a" * 65, "a;b", "a@b"])
 def test_any_other_is_usage(name: str) -> None:
     with pytest.raises(CommandError) as raised:
         user_name(name)

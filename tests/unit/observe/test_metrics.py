@@ -40,7 +40,9 @@ def test_the_content_type_is_that_of_the_text_format() -> None:
 
 
 def test_with_a_shared_folder_one_process_answers_for_all(tmp_path: Path) -> None:
-    program = "from gateway.observe.metrics import Metrics; m = Metrics(); m.requests.labels('slurm', 'GET', '200').inc(2); print(m.exposition().decode())"
+    program = (
+        "from gateway.observe.metrics import Metrics; m = Metrics(); m.requests.labels('slurm', 'GET', '200').inc(2); print(m.exposition().decode())"
+    )
     told = b""
     for _ in range(2):
         command = [sys.executable, "-c", program]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +53,11 @@ async def whole(reply: Reply) -> bytes:
     return b"".join([chunk async for chunk in reply.chunks(1.0)])
 
 
+async def answered(reply: Reply) -> bytes:
+    await reply.head(1.0)
+    return await whole(reply)
+
+
 async def test_a_request_is_written_and_its_reply_read() -> None:
     connection, wire = connected()
     reply = connection.start(HEAD)
@@ -79,7 +83,9 @@ async def test_a_reply_that_came_whole_can_be_had_at_once() -> None:
     assert reply.whole_body() == b'{"a":1}'
 
 
-@pytest.mark.parametrize("reply", [GOOD, fakes.http(204), fakes.http(304), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fakes.chunked(b"a")])
+@pytest.mark.parametrize(
+    "reply", [GOOD, fakes.http(204), fakes.http(304), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fakes.chunked(b"a")]
+)
 async def test_after_a_reply_that_was_whole_and_good_the_connection_is_reusable(reply: bytes) -> None:
     connection, _ = connected()
     connection.start(HEAD)
@@ -161,8 +167,7 @@ async def test_a_malformed_reply_is_broken_and_closes_the_connection(data: bytes
     reply = connection.start(HEAD)
     connection.data_received(data)
     with pytest.raises(UpstreamBroken):
-        await reply.head(1.0)
-        await whole(reply)
+        await answered(reply)
     assert wire.closed
 
 
@@ -315,8 +320,7 @@ def test_whatever_arrives_a_reply_ends_and_raises_nothing_of_the_parsers(pieces:
         connection.connection_lost(None)
         assert not connection.reusable
         with contextlib.suppress(UpstreamBroken):
-            await reply.head(1.0)
-            await whole(reply)
+            await answered(reply)
 
     asyncio.run(run())
 
@@ -333,5 +337,3 @@ def test_a_body_arrives_byte_for_byte_in_whatever_pieces(body: bytes, size: int)
         return await whole(reply)
 
     assert asyncio.run(run()) == body
-
-

@@ -164,8 +164,12 @@ async def test_a_ping_is_content_with_any_answer(upstream: Upstream, slurm: fake
     await upstream.ping()
 
 
-@pytest.mark.parametrize(("behaviour", "expected"), [(fakes.hangs_up(), UpstreamBroken), (fakes.hangs(), UpstreamTimeout), (None, UpstreamUnreachable)])
-async def test_a_ping_without_an_answer_is_refused(cluster: Cluster, slurm: fakes.FakeSlurmrestd, behaviour: fakes.Behaviour | None, expected: type[Refusal]) -> None:
+@pytest.mark.parametrize(
+    ("behaviour", "expected"), [(fakes.hangs_up(), UpstreamBroken), (fakes.hangs(), UpstreamTimeout), (None, UpstreamUnreachable)]
+)
+async def test_a_ping_without_an_answer_is_refused(
+    cluster: Cluster, slurm: fakes.FakeSlurmrestd, behaviour: fakes.Behaviour | None, expected: type[Refusal]
+) -> None:
     upstream = Upstream(cluster.model_copy(update={"connect_timeout": 0.05}), asyncio.get_running_loop())
     if behaviour is None:
         await slurm.stop()

@@ -31,7 +31,9 @@ def test_the_repr_of_a_head_shows_neither_token_nor_query() -> None:
     assert repr(head(target="/a?b=c")) == "Head(GET /a)"
 
 
-@pytest.mark.parametrize(("values", "kept"), [([], None), ([""], None), (["application/json"], "application/json"), (["a b"], "a b"), (["x" * 256], "x" * 256)])
+@pytest.mark.parametrize(
+    ("values", "kept"), [([], None), ([""], None), (["application/json"], "application/json"), (["a b"], "a b"), (["x" * 256], "x" * 256)]
+)
 def test_a_header_that_stands_once_is_kept(values: list[str], kept: str | None) -> None:
     assert single_value(values, "Accept") == kept
 
@@ -57,7 +59,7 @@ def test_a_plain_length_is_read(values: list[str], length: int | None) -> None:
     assert content_length(values) == length
 
 
-@pytest.mark.parametrize("value", ["", "-1", "+5", "0x10", "1_0", "5 ", "5,5", "٥", "²", "1e3", "9" * 16])
+@pytest.mark.parametrize("value", ["", "-1", "+5", "0x10", "1_0", "5 ", "5,5", "\u0665", "\u00b2", "1e3", "9" * 16])
 def test_a_length_of_another_form_is_refused(value: str) -> None:
     with pytest.raises(BadRequest):
         content_length([value])
@@ -79,7 +81,13 @@ def test_whatever_stands_for_a_length_it_is_none_a_number_or_a_refusal(values: l
 
 
 def test_the_reply_keeps_its_type_and_retry_after_and_nothing_else() -> None:
-    given_headers = [(b"content-type", b"text/plain"), (b"set-cookie", b"a=b"), (b"retry-after", b"7"), (b"location", b"/x"), (b"x-slurm-user-token", b"t")]
+    given_headers = [
+        (b"content-type", b"text/plain"),
+        (b"set-cookie", b"a=b"),
+        (b"retry-after", b"7"),
+        (b"location", b"/x"),
+        (b"x-slurm-user-token", b"t"),
+    ]
     assert reply_headers(given_headers) == {"Content-Type": "text/plain", "Retry-After": "7"}
 
 

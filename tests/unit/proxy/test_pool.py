@@ -159,13 +159,13 @@ async def test_a_place_comes_back_when_the_connection_cannot_be_opened(cluster: 
 
 
 @pytest.mark.parametrize("url", ["unix:/nowhere/slurmrestd.sock", "http://127.0.0.1:1"])
-async def test_a_slurmrestd_that_is_not_there_is_unreachable(cluster: Cluster, url: str) -> None:
+async def test_a_slurmrestd_that_is_not_there_is_unreachable(url: str) -> None:
     pool = Pool(Cluster.model_validate({"url": url, "jwt_key_file": "/nowhere"}), asyncio.get_running_loop())
     with pytest.raises(UpstreamUnreachable):
         await pool.acquire(fresh=True)
 
 
-async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_a_while(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_a_while(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as full, contextlib.ExitStack() as others:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -173,7 +173,9 @@ async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_
             client = others.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             client.setblocking(False)
             client.connect_ex(full.getsockname())
-        settings = Cluster.model_validate({"url": f"http://127.0.0.1:{full.getsockname()[1]}", "jwt_key_file": str(tmp_path), "connect_timeout": "50ms"})
+        settings = Cluster.model_validate(
+            {"url": f"http://127.0.0.1:{full.getsockname()[1]}", "jwt_key_file": str(tmp_path), "connect_timeout": "50ms"}
+        )
         pool = Pool(settings, asyncio.get_running_loop())
         with pytest.raises(UpstreamUnreachable):
             await pool.acquire(fresh=True)

@@ -23,7 +23,17 @@ def test_a_time_that_was_told_can_be_read_back(seconds: float) -> None:
     assert datetime.fromisoformat(auth.stamp(seconds)).timestamp() == int(seconds)
 
 
-@pytest.mark.parametrize(("accept", "text"), [("text/plain", True), ("TEXT/PLAIN ; q=0.9, */*", True), ("", False), ("text/html, text/plain", False), ("text/*", False), ("text/plain2", False)])
+@pytest.mark.parametrize(
+    ("accept", "text"),
+    [
+        ("text/plain", True),
+        ("TEXT/PLAIN ; q=0.9, */*", True),
+        ("", False),
+        ("text/html, text/plain", False),
+        ("text/*", False),
+        ("text/plain2", False),
+    ],
+)
 def test_the_bare_token_is_for_those_who_name_text_plain_first(make: Make, accept: str, text: bool) -> None:  # noqa: FBT001 - pytest's
     assert auth._wants_text(make(fields=[("Accept", accept)])) == text
 

@@ -23,7 +23,10 @@ def test_a_trusted_peer_tells_address_and_id(make: Make, peer: Peer) -> None:
     assert (context.address, context.id) == ("192.0.2.9", "a" * 32)
 
 
-@pytest.mark.parametrize(("peer", "address"), [((PROXY, 5), PROXY), (("2001:db8::1", 5, 0, 0), "2001:db8::1"), ((f"::ffff:{PROXY}", 5, 0, 0), PROXY), (("fe80::1%eth0", 5, 0, 2), "fe80::1")])
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [((PROXY, 5), PROXY), (("2001:db8::1", 5, 0, 0), "2001:db8::1"), ((f"::ffff:{PROXY}", 5, 0, 0), PROXY), (("fe80::1%eth0", 5, 0, 2), "fe80::1")],
+)
 def test_another_peer_is_its_own_address_and_gets_an_id_of_ours(make: Make, peer: Peer, address: str) -> None:
     request = make(fields=[("X-Request-ID", "a" * 32), ("X-Forwarded-For", "192.0.2.9")], peer=peer)
     context = open_context(request, settings("203.0.113.0/24"))
@@ -72,4 +75,6 @@ def test_the_clock_is_read_once(make: Make) -> None:
 
 @pytest.mark.parametrize("network", ["10.0.0.0/8", "::/0"])
 def test_networks_of_the_other_family_trust_nobody_of_this_one(make: Make, network: str) -> None:
-    assert ipaddress.ip_address(open_context(make(fields=[("X-Forwarded-For", "192.0.2.9")], peer=(PROXY, 5)), settings(network)).address) == ipaddress.ip_address(PROXY)
+    assert ipaddress.ip_address(
+        open_context(make(fields=[("X-Forwarded-For", "192.0.2.9")], peer=(PROXY, 5)), settings(network)).address
+    ) == ipaddress.ip_address(PROXY)

@@ -53,7 +53,11 @@ class Party:
 
 def doorman(party: Party, metrics: Metrics | None = None) -> Doorman:
     return Doorman(
-        login=cast("Login", party), sessions=cast("Sessions", party), audit=cast("AuditTrail", party), metrics=metrics or Metrics(), one_shot_lifetime=60.0
+        login=cast("Login", party),
+        sessions=cast("Sessions", party),
+        audit=cast("AuditTrail", party),
+        metrics=metrics or Metrics(),
+        one_shot_lifetime=60.0,
     )
 
 

@@ -101,7 +101,9 @@ async def test_a_refusal_is_written_down_once_with_its_cause(make: Make) -> None
 
 
 @pytest.mark.parametrize(("act", "status"), [(changes, 200), (refuses, 403)])
-async def test_a_trail_that_fails_afterwards_does_not_change_the_answer(make: Make, act: Callable[[Context], web.StreamResponse], status: int) -> None:
+async def test_a_trail_that_fails_afterwards_does_not_change_the_answer(
+    make: Make, act: Callable[[Context], web.StreamResponse], status: int
+) -> None:
     assert (await Inside(act, trail_fails=True).door().handle(make("POST", PATH))).status == status
 
 

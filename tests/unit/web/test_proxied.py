@@ -44,7 +44,9 @@ class Way:
         if not self.known:
             raise CredentialsRequired("nothing_presented")
         later = time.time() + 60
-        return Identity(subject=Subject(username="alice", uid=2001), kind="session", session_id="s", expires_at=later, idle_expires_at=later, second_factor_at=0.0)
+        return Identity(
+            subject=Subject(username="alice", uid=2001), kind="session", session_id="s", expires_at=later, idle_expires_at=later, second_factor_at=0.0
+        )
 
     async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
         context = open_context(request, SETTINGS)
@@ -75,7 +77,9 @@ async def test_nobody_reaches_slurmrestd_before_the_doorman_has_said_who_it_is(w
     assert way.slurm.connections == 0
 
 
-@pytest.mark.parametrize(("method", "target", "changes"), [("POST", SUBMIT, True), ("GET", "/slurm/v0.0.38/ping", False), ("GET", "/slurm/v0.0.39/reconfigure", True)])
+@pytest.mark.parametrize(
+    ("method", "target", "changes"), [("POST", SUBMIT, True), ("GET", "/slurm/v0.0.38/ping", False), ("GET", "/slurm/v0.0.39/reconfigure", True)]
+)
 async def test_whether_it_changes_something_is_noted(way: Way, make: Make, method: str, target: str, changes: bool) -> None:  # noqa: FBT001 - pytest's
     _, context = await way.go(make(method, target))
     assert context.changes == changes
