@@ -8,8 +8,10 @@ from typing import Any
 
 from gateway.cli.configuration import configuration
 from gateway.cli.people import People, note, on_store, user_name
+from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.errors import CommandError
 from gateway.signin.enrolment import disenrol
+from gateway.store.migrate import database_path
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -23,7 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Disenrol, and say what was taken away."""
     user = user_name(arguments.user)
     config = configuration(arguments)
-    note(config, "disenrol", user)
+    by = operator()
+    act_as_owner_of(database_path(config.store.url).parent)
+    note(config, "disenrol", user, by)
 
     async def action(people: People) -> tuple[int, int]:
         return await disenrol(people.authenticators, people.sessions, user)

@@ -13,8 +13,10 @@ import segno
 
 from gateway.cli.configuration import configuration, key_ring
 from gateway.cli.people import People, note, on_store, user_name
+from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.errors import CommandError
 from gateway.signin.enrolment import Enrolled, enrol
+from gateway.store.migrate import database_path
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -29,15 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Enrol and show what the person needs; nothing of it can be shown again."""
     user = user_name(arguments.user)
     config = configuration(arguments)
+    by = operator()
+    act_as_owner_of(database_path(config.store.url).parent)
     ring = key_ring(config)
-    note(config, "enrol", user)
+    note(config, "enrol", user, by)
 
     async def action(people: People) -> Enrolled | None:
         return await enrol(people.authenticators, ring, username=user, issuer=config.totp.issuer, now=time.time())
 
     enrolled = on_store(config, action)
     if enrolled is None:
-        note(config, "refusal", user, reason="already_enrolled")
+        note(config, "refusal", user, by, reason="already_enrolled")
         raise CommandError(f"{user} has a second factor already", f"To replace it: slurm-gateway disenroll {user}, then enroll again.")
     if arguments.json:
         fields = {"secret": enrolled.secret, "otpauth_uri": enrolled.otpauth_uri, "recovery_codes": list(enrolled.recovery_codes)}

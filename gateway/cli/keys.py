@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from gateway.cli.configuration import configuration, key_ring
+from gateway.cli.privileges import act_as_owner_of
 from gateway.errors import CommandError
 from gateway.store.sealing import new_key_ring
 
@@ -22,6 +23,7 @@ def init(arguments: argparse.Namespace) -> int:
     """Write the key ring; what is there already is checked and kept."""
     config = configuration(arguments)
     path = config.store.key_ring_file
+    act_as_owner_of(path.parent)
     try:
         written = new_key_ring(path)
     except OSError as error:

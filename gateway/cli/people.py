@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -54,23 +52,14 @@ async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
         await database.close()
 
 
-def note(config: Config, event: str, user: str, *, reason: str | None = None) -> None:
-    """Write to the audit trail what is about to be done to ``user``, and by whom; raise CommandError when it cannot be written.
+def note(config: Config, event: str, user: str, by: str, *, reason: str | None = None) -> None:
+    """Write to the audit trail what ``by`` is about to do to ``user``; raise CommandError when it cannot be written.
 
     ``reason`` says why it was not done after all.
     """
-    operator = pwd.getpwuid(os.getuid()).pw_name if _has_name(os.getuid()) else str(os.getuid())
     try:
         trail = AuditTrail(config.audit.file)
-        trail.write_now(Event(event=event, at=time.time(), user=user, address="local", reason=reason, cause=f"by {operator}"))
+        trail.write_now(Event(event=event, at=time.time(), user=user, address="local", reason=reason, cause=f"by {by}"))
         trail.close()
     except Refusal as refusal:
         raise CommandError(f"audit.file: {refusal.cause}", "What cannot be written down is not done: make the audit file writable.") from None
-
-
-def _has_name(uid: int) -> bool:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return True

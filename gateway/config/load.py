@@ -44,7 +44,7 @@ def locate(source: str, key: tuple[str, ...]) -> int:
     """
     table: tuple[str, ...] = ()
     best, best_depth = 1, 0
-    for number, line in enumerate(source.splitlines(), start=1):
+    for number, line in enumerate(source.split("\n"), start=1):  # as TOML counts them: U+2028 and its like end no line
         if header := _TABLE.fullmatch(line):
             table = _parts(header[1])
             here = table
@@ -69,6 +69,8 @@ def parse(source: str, name: str) -> Config:
         at = _TOML_PLACE.search(str(error))
         text = _TOML_PLACE.sub("", str(error)).strip()
         raise ConfigurationError((Problem(place=f"{name}:{at[1] if at else 1}", key="", text=text),)) from None
+    except (ValueError, RecursionError):
+        raise ConfigurationError((Problem(place=name, key="", text="holds a number or a nesting that no configuration has"),)) from None
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -84,7 +86,12 @@ def _problem(source: str, name: str, item: dict[str, object]) -> Problem:
         text = "there is no such setting; README.md lists them all"
     elif item["type"] == "missing":
         text = "is missing"
-    return Problem(place=f"{name}:{locate(source, shown)}", key=".".join(shown), text=text[0].lower() + text[1:])
+    return Problem(place=f"{name}:{locate(source, shown)}", key=".".join(shown), text=_uncapitalised(text))
+
+
+def _uncapitalised(text: str) -> str:
+    """Return ``text`` with a small initial, but for words like RS256."""
+    return text[0].lower() + text[1:] if text[1:2].islower() else text
 
 
 def load(path: Path) -> Config:

@@ -53,11 +53,22 @@ class Store(Section):
     busy_timeout: Duration = Field(5.0, description="how long a statement waits for another writer before the answer is 503")
 
 
+_LDAP_URL = re.compile(r"(ldaps?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::([0-9]{1,5}))?)/?")
+
+
 def _ldap_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"ldap", "ldaps"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("must be ldaps://host[:port] or ldap://host[:port]")
-    return url
+    """Take one spelling only: what decides whether passwords travel in the clear must not hang on capitals or blanks."""
+    match = _LDAP_URL.fullmatch(url)
+    if match is None or not 0 < int(match[2] or 389) < 2**16:
+        raise ValueError("must be ldaps://host[:port] or ldap://host[:port], in lower case")
+    return match[1]
+
+
+def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an empty list; as min_length this would be said a second time of a list whose only entry is wrong."""
+    if not urls:
+        raise ValueError("names no server")
+    return urls
 
 
 def _is_loopback(url: str) -> bool:
@@ -67,7 +78,9 @@ def _is_loopback(url: str) -> bool:
 class Directory(Section):
     """LDAP: a service account finds the person, the person's own bind proves the password."""
 
-    urls: tuple[Annotated[str, AfterValidator(_ldap_url)], ...] = Field(strict=False, min_length=1, description="servers, tried in this order")
+    urls: Annotated[tuple[Annotated[str, AfterValidator(_ldap_url)], ...], AfterValidator(_some)] = Field(
+        strict=False, description="servers, tried in this order"
+    )
     start_tls: bool = Field(False, description="StartTLS on `ldap://` connections")
     allow_plaintext: bool = Field(False, description="permit `ldap://` without StartTLS, on loopback only")
     ca_file: AbsolutePath | None = Field(None, description="CA certificates that the servers' certificates must chain to; the system's without it")
@@ -95,8 +108,8 @@ class Directory(Section):
         bare = [url for url in self.urls if url.startswith("ldap:") and not self.start_tls]
         if bare and not (self.allow_plaintext and all(map(_is_loopback, bare))):
             raise ValueError("ldap:// without start_tls would send passwords in the clear; use ldaps://, or start_tls = true")
-        if self.bind_dn and self.bind_password_file is None:
-            raise ValueError("bind_dn needs bind_password_file")
+        if bool(self.bind_dn) != (self.bind_password_file is not None):
+            raise ValueError("bind_dn and bind_password_file go together")
         return self
 
 
@@ -153,8 +166,8 @@ class Cluster(Section):
     def _one_key(self) -> Self:
         if (self.jwt_key_file is None) == (self.jwt_private_key_file is None):
             raise ValueError("give either jwt_key_file (HS256) or jwt_private_key_file (RS256)")
-        if self.jwt_private_key_file is not None and self.jwt_kid is None:
-            raise ValueError("RS256 needs jwt_kid: Slurm refuses a token without one")
+        if (self.jwt_private_key_file is None) != (self.jwt_kid is None):
+            raise ValueError("jwt_private_key_file and jwt_kid go together: Slurm refuses an RS256 token without a kid")
         return self
 
 

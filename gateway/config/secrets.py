@@ -44,10 +44,17 @@ def read_secret(path: Path) -> Secret:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SecretFileError(f"{path} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SecretFileError(f"{path} is not a regular file")
+    try:
+        return _read(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, path: Path) -> Secret:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise SecretFileError(f"{path} is not a regular file")
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
         if status.st_mode & 0o077:
             raise SecretFileError(f"{path} may be used by others (mode {stat.S_IMODE(status.st_mode):04o}): chmod 0400 it")
         # Root's own commands work on the files of the gateway's user.

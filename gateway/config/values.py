@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 3650 * 86400.0
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
@@ -54,10 +55,16 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
+def _lasting(seconds: float) -> float:
+    if seconds > _LONGEST:
+        raise ValueError("must be ten years at most")
+    return _positive(seconds)
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    AfterValidator(_positive),
+    AfterValidator(_lasting),
     PlainSerializer(duration_text),
     WithJsonSchema({"type": "duration"}),
 ]
@@ -93,15 +100,23 @@ def parse_endpoint(text: object) -> Endpoint:
             raise ValueError(f"the path of a unix socket has at most {_UNIX_PATH_BYTES} bytes")
         return Endpoint(path=path)
     match = _HOST_PORT.fullmatch(text) if isinstance(text, str) else None
-    if match is None or not 0 < int(match[2]) < 2**16:
+    if match is None or not 0 < int(match[2]) < 2**16 or (match[1].startswith("[") and not _is_v6(match[1][1:-1])):
         raise ValueError("an address is written unix:/absolute/path, host:port or [v6]:port")
     return Endpoint(host=match[1].strip("[]"), port=int(match[2]))
 
 
+def _is_v6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_upstream(text: object) -> Endpoint:
     """Read slurmrestd's address: ``unix:/path`` or ``http://host:port``; raise ValueError otherwise."""
-    if isinstance(text, str) and text.startswith("http://"):
-        return parse_endpoint(text.removeprefix("http://").rstrip("/"))
+    if isinstance(text, str) and text.startswith("http://") and not text.startswith("http://unix:"):
+        return parse_endpoint(text.removeprefix("http://").removesuffix("/"))
     if isinstance(text, str) and text.startswith("unix:"):
         return parse_endpoint(text)
     raise ValueError("slurmrestd's address is written unix:/absolute/path or http://host:port")

@@ -80,7 +80,7 @@ def _open(path: Path | None) -> int:
     if path is None:
         return sys.stderr.fileno()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         if os.geteuid() == 0:
             # A command run by root must leave the file to the gateway's own user.
             owner = path.parent.stat()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from gateway.errors import BadRequest
 
@@ -44,12 +45,26 @@ def canonical(raw: str) -> Target:
         raise _refused("the query has a character that is not allowed or not percent-encoded")
     # slurmrestd 22.05 takes a read that begins with "/" within the target for the whole target, and refuses both in a query anyway.
     query = query.replace("/", "%2F").replace("?", "%3F")
+    if len(path) + len(query) > _MAX_TARGET:
+        raise _refused("the request target is too long")
     if _PLAIN.fullmatch(path):  # nearly every request, and already in its one spelling
         return Target(path, query)
     segments = [part for part in _ESCAPE.sub(_unescape, path).split("/") if part]
     if any(part in {".", ".."} for part in segments):
         raise _refused("the path has a dot segment")
-    return Target("/" + "/".join(segments), query)
+    path = "/" + "/".join(segments)
+    if not _is_utf8(path):
+        raise _refused("the path has escaped bytes that are not UTF-8")
+    return Target(path, query)
+
+
+def _is_utf8(path: str) -> bool:
+    """Tell whether the escaped bytes are UTF-8 (RFC 3629): an overlong form of "/" is none to us, and might be one to others."""
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -63,6 +63,7 @@ class Issued:
 @dataclass(slots=True)
 class _Cached:
     row: SessionRow
+    identity: Identity
     read_at: float
     touched_at: float
 
@@ -74,7 +75,8 @@ class Sessions:
         self._rows = rows
         self._settings = settings
         self._cache: dict[bytes, _Cached] = {}
-        self._looking_up: dict[bytes, asyncio.Task[SessionRow | None]] = {}
+        self._looking_up: dict[bytes, asyncio.Task[_Cached | None]] = {}
+        self._ends = 0
 
     async def issue(self, who: SignedIn, *, address: str, client: str) -> Issued:
         """Return a new session for ``who``; raise StoreUnavailable."""
@@ -102,39 +104,56 @@ class Sessions:
         if cached is None and not is_well_formed(token):
             raise TokenRefused("token_malformed", detail="That is no token of the gateway's, or it was mistyped.")
         if cached is None or not 0 <= now - cached.read_at < self._settings.cache:
-            cached = await self._refresh(digest, now, cached)
-        identity = self._identity(cached.row, cached.touched_at)
+            cached = await self._refreshed(digest, now)
+        identity = cached.identity
         if now >= identity.expires_at or now >= identity.idle_expires_at:
             self._cache.pop(digest, None)
             raise TokenRefused("session_expired" if now >= identity.expires_at else "session_idle")
         if now - cached.touched_at > self._settings.idle / _TOUCH_SHARE:
             cached.touched_at = now
+            cached.identity = self._identity(cached.row, now)
             await self._rows.touch(cached.row.id, now)
-        return identity
+        return cached.identity
 
     async def end(self, identity: Identity) -> None:
         """End the session behind ``identity``: here at once, elsewhere within ``settings.cache`` seconds. Raises StoreUnavailable."""
         if identity.session_id is None:
             return
         await self._rows.end(identity.session_id)
+        self._ends += 1
         self._cache = {digest: cached for digest, cached in self._cache.items() if cached.row.id != identity.session_id}
 
-    async def _refresh(self, digest: bytes, now: float, cached: _Cached | None) -> _Cached:
+    async def _refreshed(self, digest: bytes, now: float) -> _Cached:
         """Read the session again, once for all requests that need it at this moment."""
         task = self._looking_up.get(digest)
         if task is None:
-            task = asyncio.create_task(self._rows.find(digest))
+            task = asyncio.create_task(self._look_up(digest, now))
             self._looking_up[digest] = task
-            task.add_done_callback(lambda _: self._looking_up.pop(digest, None))
-        row = await asyncio.shield(task)
+            task.add_done_callback(lambda done: self._looked_up(digest, done))
+        cached = await asyncio.shield(task)
+        if cached is None:
+            raise TokenRefused("token_unknown_or_ended")
+        return cached
+
+    async def _look_up(self, digest: bytes, now: float) -> _Cached | None:
+        before, ends = self._cache.get(digest), self._ends
+        row = await self._rows.find(digest)
         if row is None:
             self._cache.pop(digest, None)
-            raise TokenRefused("token_unknown_or_ended")
+            return None
+        touched_at = max(row.last_used_at, before.touched_at if before else 0.0)
+        cached = _Cached(row, self._identity(row, touched_at), read_at=now, touched_at=touched_at)
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
-        fresh = _Cached(row, now, max(row.last_used_at, cached.touched_at if cached else 0.0))
-        self._cache[digest] = fresh
-        return fresh
+        # A session that ended here while it was being read must not come back by what was read before.
+        if ends == self._ends:
+            self._cache[digest] = cached
+        return cached
+
+    def _looked_up(self, digest: bytes, task: asyncio.Task[_Cached | None]) -> None:
+        self._looking_up.pop(digest, None)
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; if all have gone away, it is no news
 
     def _identity(self, row: SessionRow, last_used_at: float) -> Identity:
         return Identity(

@@ -128,16 +128,16 @@ def presented(values_of: Callable[[str], list[str]]) -> Presented:
     otp = _single(values_of("X-OTP"), "X-OTP")
     if authorization is not None and slurm_token is not None:
         raise BadRequest("presented_twice", detail="Authorization and X-SLURM-USER-TOKEN both stand in the request.", hint="Send one of them.")
-    if slurm_token is not None:
-        return Presented(token=_token(slurm_token), claimed_name=claimed_name)
     scheme, _, parameter = (authorization or "").partition(" ")
     scheme = scheme.lower()  # not casefold(), which would take a long s for an s
+    if otp is not None and (slurm_token is not None or scheme == "bearer"):
+        raise BadRequest("presented_twice", detail="X-OTP goes with HTTP Basic, not with a token.", hint="Leave X-OTP out.")
+    if slurm_token is not None:
+        return Presented(token=_token(slurm_token), claimed_name=claimed_name)
     if scheme == "basic":
         return Presented(credentials=from_basic(parameter, otp), claimed_name=claimed_name)
-    if scheme == "bearer" and otp is None:
-        return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
     if scheme == "bearer":
-        raise BadRequest("presented_twice", detail="X-OTP goes with HTTP Basic, not with a token.", hint="Leave X-OTP out.")
+        return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
     raise CredentialsRequired("nothing_presented")
 
 

@@ -23,7 +23,8 @@ def matching_steps(secret: str, code: str, now: float, window: int) -> tuple[int
     totp = pyotp.TOTP(secret, interval=STEP_SECONDS)
     here = step_at(now)
     steps = range(max(0, here - window), here + window + 1)
-    matches = [hmac.compare_digest(totp.generate_otp(step), code) for step in steps]
+    typed = code.encode("utf-8", "surrogatepass")  # full-width digits are other bytes, and no error
+    matches = [hmac.compare_digest(totp.generate_otp(step).encode(), typed) for step in steps]
     return tuple(step for step, match in zip(steps, matches, strict=True) if match)
 
 

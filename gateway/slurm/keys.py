@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from jwt.algorithms import HMACAlgorithm
 
 from gateway.config import Cluster, Secret, SecretFileError, read_secret
 
@@ -25,6 +27,20 @@ class SigningKey(Protocol):
         ...
 
 
+class _AnyBytes(HMACAlgorithm):
+    """HS256 whose key may be any bytes: Slurm's own guide once made the key with 'openssl genrsa', and PyJWT takes such bytes for a mistake."""
+
+    def __init__(self) -> None:
+        super().__init__(HMACAlgorithm.SHA256)
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key.encode() if isinstance(key, str) else key
+
+
+_HS256 = jwt.PyJWS(algorithms=[])
+_HS256.register_algorithm("HS256", _AnyBytes())
+
+
 @dataclass(frozen=True, slots=True)
 class HmacKey:
     """HS256, the key being every byte of the file: Slurm strips nothing (src/plugins/auth/jwt/auth_jwt.c, init_jwt_key)."""
@@ -33,7 +49,7 @@ class HmacKey:
 
     def sign(self, claims: dict[str, object]) -> str:
         """Return the compact JWT."""
-        return jwt.encode(claims, self.secret.reveal(), algorithm="HS256")
+        return _HS256.encode(json.dumps(claims, separators=(",", ":")).encode(), self.secret.reveal(), algorithm="HS256", headers={"typ": "JWT"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,13 @@ def _object(body: bytes) -> dict[str, Any]:
     return tree if isinstance(tree, dict) else {}
 
 
+def _numbers(error: object) -> set[int]:
+    """Return the numbers that an entry of ``errors`` gives itself, under whichever name."""
+    if not isinstance(error, dict):
+        return set()
+    return {number for key in _NUMBER_KEYS if isinstance(number := error.get(key), int)}
+
+
 def refused_the_token(status: int, body: bytes) -> bool:
     """Tell whether Slurm refused the gateway's token: 401 and 511 say so, 500 says it in ``errors`` (22.05 and older)."""
     if status in {401, 511}:
@@ -28,7 +35,7 @@ def refused_the_token(status: int, body: bytes) -> bool:
     errors = _object(body).get("errors")
     if not isinstance(errors, list):
         return False
-    return any(isinstance(error, dict) and any(error.get(key) in _REFUSED for key in _NUMBER_KEYS) for error in errors)
+    return any(not _numbers(error).isdisjoint(_REFUSED) for error in errors)
 
 
 def might_have_refused_the_token(status: int, body: bytes) -> bool:
@@ -38,7 +45,7 @@ def might_have_refused_the_token(status: int, body: bytes) -> bool:
     errors = _object(body).get("errors")
     if not isinstance(errors, list):
         return False
-    return all(isinstance(error, dict) and any(error.get(key) == -1 for key in _NUMBER_KEYS) for error in errors)
+    return all(-1 in _numbers(error) for error in errors)
 
 
 def submitted_job_id(body: bytes) -> int | None:

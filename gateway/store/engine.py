@@ -71,5 +71,10 @@ def _prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - SQLAlchem
 
 
 def _begin_immediate(connection: Any) -> None:  # noqa: ANN401 - as above
-    """Take the writer's lock at once: two transactions that both read first and then write could never both be right."""
+    """Take the writer's lock at once: two transactions that both read first and then write could never both be right.
+
+    SQLAlchemy tells of a beginning under AUTOCOMMIT too; there it is none, and a read must not wait for a writer.
+    """
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
     connection.exec_driver_sql("BEGIN IMMEDIATE")

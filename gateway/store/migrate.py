@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from alembic import command
@@ -46,11 +48,10 @@ def migrate(url: str) -> None:
     """
     path = database_path(url)
     try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = _open_own(path.with_name(path.name + ".lock"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            _give_to_owner_of(path.parent, path, path.with_name(path.name + ".lock"))
+            os.close(_open_own(path))
             with _engine(url).begin() as connection:
                 command.upgrade(_alembic(connection), "head")
         finally:
@@ -61,12 +62,22 @@ def migrate(url: str) -> None:
         raise StoreUnavailable(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-def _give_to_owner_of(folder: Path, *files: Path) -> None:
-    """Let root's commands not lock the gateway's own user out of a store that they were the first to open."""
+def _open_own(path: Path) -> int:
+    """Open a file of the store, made if need be, with mode 0600 and the owner of its folder; return the descriptor.
+
+    What is no plain file of its own, but a link to another, is refused: the folder's owner must not lead root, who may serve too, anywhere.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise OSError(errno.EMLINK, "is not a plain file with one name")
+    if os.geteuid() in {0, status.st_uid}:
+        os.fchmod(descriptor, 0o600)
     if os.geteuid() == 0:
-        owner = folder.stat()
-        for file in files:
-            os.chown(file, owner.st_uid, owner.st_gid)
+        owner = path.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
 
 
 def shape_problem(url: str) -> str | None:

@@ -83,9 +83,6 @@ def new_key_ring(path: Path) -> bool:
             file.write(b"k1:" + base64.b64encode(os.urandom(_KEY_BYTES)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.chown(draft, owner.st_uid, owner.st_gid)
         os.link(draft, path)
     except FileExistsError:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -14,16 +15,21 @@ import pytest
 from tests.web import fakes
 
 
-def start(folder: Path) -> fakes.Gateway:
-    config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock"}})
-    return fakes.Gateway(config, "--workers", "2").serving(2)
-
-
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[fakes.Gateway]:
-    """Two workers for the tests that leave two workers behind."""
-    with tempfile.TemporaryDirectory(prefix="workers-") as folder, start(Path(folder)) as gateway:
-        yield gateway
+def started() -> Iterator[dict[str, fakes.Gateway]]:
+    """One that the tests leave running, one to stop and one to kill; all started at once."""
+    with contextlib.ExitStack() as stack:
+        gateways = {}
+        for name in ("running", "stopped", "killed"):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workers-")))
+            config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock"}})
+            gateways[name] = stack.enter_context(fakes.Gateway(config, "--workers", "2"))
+        yield gateways
+
+
+@pytest.fixture
+def gateway(started: dict[str, fakes.Gateway]) -> fakes.Gateway:
+    return started["running"].serving(2)
 
 
 def alive(pid: int) -> bool:
@@ -61,22 +67,20 @@ def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(gateway: f
     assert [fakes.ask_now(gateway.public, "GET", "/health/live")[0] for _ in range(10)] == [200] * 10
 
 
-def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(tmp_path: Path) -> None:
-    with start(tmp_path) as gateway:
-        workers = gateway.workers
-        environment = Path(f"/proc/{workers[0]}/environ").read_bytes().decode()
-        gateway.tell(signal.SIGTERM)
-        assert gateway.ended() == 0
-        assert [pid for pid in workers if alive(pid)] == []
-        assert gateway.sockets == []
-        assert "PROMETHEUS_MULTIPROC_DIR" not in environment
-        assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []
+def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(started: dict[str, fakes.Gateway]) -> None:
+    gateway = started["stopped"].serving(2)
+    workers = gateway.workers
+    gateway.tell(signal.SIGTERM)
+    assert gateway.ended() == 0
+    assert [pid for pid in workers if alive(pid)] == []
+    assert gateway.sockets == []
+    assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []
 
 
-def test_when_the_supervisor_is_killed_its_workers_end(tmp_path: Path) -> None:
-    with start(tmp_path) as gateway:
-        workers = gateway.workers
-        gateway.tell(signal.SIGKILL)
-        gateway.ended()
-        fakes.wait_for(lambda: not any(map(alive, workers)))
-        assert len(workers) == 2
+def test_when_the_supervisor_is_killed_its_workers_end(started: dict[str, fakes.Gateway]) -> None:
+    gateway = started["killed"].serving(2)
+    workers = gateway.workers
+    gateway.tell(signal.SIGKILL)
+    gateway.ended()
+    fakes.wait_for(lambda: not any(map(alive, workers)))
+    assert len(workers) == 2

@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import jwt
 import pytest
 
 from gateway.config import load
-from gateway.store.migrate import migrate
+from gateway.sockets import bind
 from tests.web import fakes
 
 SUBMIT = "/slurm/v0.0.38/job/submit"
 PING = "/slurm/v0.0.38/ping"
 
 
+@pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, fakes.Gateway]]:
+    """A gateway for each test of its own, all started at once, each where another one has died."""
+    with contextlib.ExitStack() as stack:
+        gateways = {}
+        for name, settings in {"patient": {}, "impatient": {"stop_timeout": "100ms"}, "reloaded": {}}.items():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))
+            config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock", **settings}})
+            bind(load(config).server.listen, "server.listen").close()  # a stale socket is left
+            gateways[name] = stack.enter_context(fakes.Gateway(config))
+        yield gateways
+
+
 @pytest.fixture
-async def slurm(tmp_path: Path) -> AsyncIterator[fakes.FakeSlurmrestd]:
-    async with fakes.slurmrestd(tmp_path) as fake:
+def gateway(started: dict[str, fakes.Gateway], request: pytest.FixtureRequest) -> fakes.Gateway:
+    return started[request.param].serving()
+
+
+@pytest.fixture
+async def slurm(gateway: fakes.Gateway) -> AsyncIterator[fakes.FakeSlurmrestd]:
+    async with fakes.slurmrestd(gateway.config.parent) as fake:
         yield fake
 
 
 @pytest.fixture
-def serve(tmp_path: Path, slurm: fakes.FakeSlurmrestd) -> Iterator[Callable[..., fakes.Gateway]]:
-    started: list[fakes.Gateway] = []
+def token(gateway: fakes.Gateway) -> str:
+    return fakes.session_of(gateway.config.parent / "gateway.db", "alice")
 
-    def served(**server: object) -> fakes.Gateway:
-        config = fakes.site(tmp_path, slurm.url, {"server": {"admin_listen": f"unix:{tmp_path}/admin.sock", **server}})
-        migrate(load(config).store.url)
-        started.append(fakes.Gateway(config).serving())
-        return started[-1]
 
-    yield served
-    for gateway in started:
-        gateway.__exit__()
+def with_the(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("gateway", [name], indirect=True)
 
 
 class Gate:
@@ -51,11 +65,11 @@ class Gate:
         return await fakes.FINE(request)
 
 
+@with_the("patient")
 async def test_a_stop_lets_the_request_under_way_finish_while_health_is_still_told(
-    serve: Callable[..., fakes.Gateway], slurm: fakes.FakeSlurmrestd
+    gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str
 ) -> None:
-    gate, gateway = Gate(slurm), serve()
-    token = fakes.session_of(gateway.config.parent / "gateway.db", "alice")
+    gate = Gate(slurm)
     under_way = asyncio.create_task(fakes.ask_at(gateway.public, "POST", SUBMIT, fakes.bearer(token), b"{}"))
     await fakes.until(lambda: slurm.seen)
     gateway.tell(signal.SIGTERM)
@@ -68,10 +82,9 @@ async def test_a_stop_lets_the_request_under_way_finish_while_health_is_still_to
     assert gateway.sockets == []
 
 
-async def test_a_stop_does_not_wait_longer_than_it_may(serve: Callable[..., fakes.Gateway], slurm: fakes.FakeSlurmrestd) -> None:
+@with_the("impatient")
+async def test_a_stop_does_not_wait_longer_than_it_may(gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str) -> None:
     slurm.behaviour = fakes.hangs()
-    gateway = serve(stop_timeout="100ms")
-    token = fakes.session_of(gateway.config.parent / "gateway.db", "alice")
     under_way = asyncio.create_task(fakes.ask_at(gateway.public, "GET", PING, fakes.bearer(token)))
     await fakes.until(lambda: slurm.seen)
     gateway.tell(signal.SIGTERM)
@@ -80,9 +93,13 @@ async def test_a_stop_does_not_wait_longer_than_it_may(serve: Callable[..., fake
     assert (code, isinstance(outcome, asyncio.IncompleteReadError)) == (0, True)
 
 
-async def test_sighup_reads_the_key_anew_without_dropping_anybody(serve: Callable[..., fakes.Gateway], slurm: fakes.FakeSlurmrestd) -> None:
-    gateway = serve()
-    token = fakes.session_of(gateway.config.parent / "gateway.db", "alice")
+@with_the("reloaded")
+def test_a_stale_socket_was_replaced(gateway: fakes.Gateway) -> None:
+    assert fakes.ask_now(gateway.public, "GET", "/health/live")[0] == 200
+
+
+@with_the("reloaded")
+async def test_sighup_reads_the_key_anew_without_dropping_anybody(gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str) -> None:
     reader, writer = await asyncio.open_unix_connection(gateway.public)
     writer.write(fakes.encode("GET", PING, fakes.bearer(token), close=False))
     await fakes.read_answer(reader)

@@ -48,8 +48,6 @@ def test_init_does_not_call_a_ring_good_that_is_not(run: Run, config: Path, cont
 def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
     path = fakes.site(tmp_path, "http://127.0.0.1:1", {"store": {"key_ring_file": f"{tmp_path}/nowhere/ring"}})
     ran = run("--config", path, "keys", "init")
-    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (
-        1,
-        "",
-        f"slurm-gateway: {tmp_path}/nowhere/ring cannot be written: No such file or directory",
-    )
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"slurm-gateway: {tmp_path}/nowhere")
+    assert "No such file or directory\nhint: " in ran.err

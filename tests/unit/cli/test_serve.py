@@ -74,9 +74,3 @@ def test_aiohttp_without_its_c_parser_is_refused(config: Path) -> None:
     done = subprocess.run(command, env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, "Traceback" in done.stderr, done.stderr.count("\n")) == (3, False, 3)
     assert "AIOHTTP_NO_EXTENSIONS" in done.stderr
-
-
-def test_a_stale_socket_is_replaced(config: Path) -> None:
-    bind(load(config).server.listen, "server.listen").close()
-    with fakes.Gateway(config).serving() as gateway:
-        assert fakes.ask_now(gateway.public, "GET", "/health/live")[0] == 200

@@ -165,3 +165,14 @@ def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["a = " + "1" * 5000, "a = " + "[" * 50_000])
+def test_what_no_parser_should_be_asked_is_refused_in_one_line(source: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(source, "gateway.toml")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_line_separator_that_toml_does_not_know_moves_no_line() -> None:
+    assert locate("# \u2028\n[server]\nlisten = 1\n", ("server", "listen")) == 3

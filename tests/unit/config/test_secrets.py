@@ -107,3 +107,8 @@ def test_a_refused_file_does_not_say_what_it_holds(key_file: Path) -> None:
     with pytest.raises(SecretFileError) as caught:
         read_secret(key_file)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_folder_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(SecretFileError, match="not a regular file"):
+        read_secret(tmp_path)

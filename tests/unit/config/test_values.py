@@ -204,3 +204,14 @@ def test_a_network_is_read_as_it_is_written(text: str) -> None:
 def test_what_is_no_network_is_refused(text: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Networks).validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["[::::]:80", "[fe80]:1"])
+def test_what_only_looks_like_an_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="an address is written"):
+        parse_endpoint(text)
+
+
+def test_http_over_a_unix_socket_is_not_written_so() -> None:
+    with pytest.raises(ValueError, match="slurmrestd"):
+        parse_upstream("http://unix:/run/x")

@@ -27,7 +27,7 @@ def test_no_two_servers_get_the_same_port() -> None:
 
 
 @pytest.mark.parametrize("listening", [True, False])
-def test_a_port_is_free_when_nobody_listens(listening: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_a_port_is_free_when_nobody_listens(listening: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if listening:

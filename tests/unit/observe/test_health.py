@@ -35,7 +35,7 @@ async def hangs() -> None:
 
 
 @pytest.mark.parametrize(("checks", "ready"), [({}, True), ({"store": "ok"}, True), ({"store": "ok", "directory": "down"}, False)])
-def test_it_is_ready_when_everything_is_there(checks: dict[str, str], ready: bool) -> None:  # noqa: FBT001 - pytest's
+def test_it_is_ready_when_everything_is_there(checks: dict[str, str], ready: bool) -> None:
     assert Readiness(checks=checks).ready == ready
 
 

@@ -213,3 +213,14 @@ def test_a_refused_path_is_not_repeated_in_the_answer() -> None:
     with pytest.raises(BadRequest) as caught:
         canonical("/slurm/<script>")
     assert "script" not in f"{caught.value.detail}{caught.value.hint}{caught.value.cause}"
+
+
+@pytest.mark.parametrize("raw", ["/a%C0%AFb", "/a%C0%AE%C0%AE/b", "/a%FF", "/a%ED%A0%80"])
+def test_escaped_bytes_that_are_no_utf_8_are_refused(raw: str) -> None:
+    with pytest.raises(BadRequest):
+        canonical(raw)
+
+
+def test_a_query_that_grows_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        canonical("/a?" + "/" * 4000)

@@ -241,7 +241,7 @@ async def test_starting_on_a_connection_that_has_closed_is_a_broken_reply() -> N
 
 
 @pytest.mark.parametrize(("exchanges", "came", "failed"), [(1, b"", False), (2, b"", True), (2, b"H", False)])
-async def test_only_a_kept_connection_without_a_byte_of_an_answer_failed_when_reused(exchanges: int, came: bytes, failed: bool) -> None:  # noqa: FBT001 - pytest's
+async def test_only_a_kept_connection_without_a_byte_of_an_answer_failed_when_reused(exchanges: int, came: bytes, failed: bool) -> None:
     connection, _ = connected()
     for _ in range(exchanges - 1):
         connection.start(HEAD)
@@ -309,7 +309,7 @@ async def test_a_sender_that_was_cancelled_does_not_upset_the_connection() -> No
 
 @given(st.lists(st.binary(max_size=200), max_size=5), st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_whatever_arrives_a_reply_ends_and_raises_nothing_of_the_parsers(pieces: list[bytes], head_first: bool) -> None:  # noqa: FBT001 - hypothesis'
+def test_whatever_arrives_a_reply_ends_and_raises_nothing_of_the_parsers(pieces: list[bytes], head_first: bool) -> None:
     async def run() -> None:
         connection, wire = connected()
         reply = connection.start(HEAD)

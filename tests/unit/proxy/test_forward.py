@@ -85,7 +85,7 @@ WAYS_OUT = {
 
 @pytest.mark.parametrize("repeatable", [True, False])
 @pytest.mark.parametrize("case", WAYS_OUT)
-async def test_whatever_went_wrong_the_place_comes_back(cluster: Cluster, slurm: fakes.FakeSlurmrestd, case: str, repeatable: bool) -> None:  # noqa: FBT001 - pytest's
+async def test_whatever_went_wrong_the_place_comes_back(cluster: Cluster, slurm: fakes.FakeSlurmrestd, case: str, repeatable: bool) -> None:
     upstream = Upstream(cluster.model_copy(update={"answer_timeout": 0.05}), asyncio.get_running_loop())
     slurm.behaviour, expected = WAYS_OUT[case]
     with pytest.raises(expected):

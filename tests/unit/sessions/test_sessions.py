@@ -217,3 +217,23 @@ def test_credentials_for_one_request_make_no_session() -> None:
 async def test_ending_what_is_no_session_does_nothing(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
     await sessions.end(for_one_request(ALICE, 60.0))
     assert (await sessions.resolve(issued.token, NOW), len(rows.rows)) == (issued.identity, 1)
+
+
+async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
+    stale = dict(rows.rows)
+    rows.gate.clear()
+    looking = asyncio.create_task(sessions.resolve(issued.token, NOW))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await sessions.end(issued.identity)
+    rows.rows = stale  # the look-up had read the row before it was removed
+    rows.gate.set()
+    await looking
+    rows.rows = {}
+    with pytest.raises(TokenRefused):
+        await sessions.resolve(issued.token, NOW)
+
+
+async def test_uses_at_once_that_share_a_look_up_are_noted_once(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
+    await asyncio.gather(*(sessions.resolve(issued.token, NOW + 600) for _ in range(20)))
+    assert len(rows.touched) == 1

@@ -71,3 +71,8 @@ def test_an_authenticator_app_is_told_what_it_needs() -> None:
     parts = urllib.parse.urlsplit(otpauth_uri(SECRET, "alice", "HPC & more"))
     assert (parts.scheme, parts.netloc, urllib.parse.unquote(parts.path)) == ("otpauth", "totp", "/HPC & more:alice")
     assert urllib.parse.parse_qs(parts.query) == {"secret": [SECRET], "issuer": ["HPC & more"]}
+
+
+@pytest.mark.parametrize("code", ["\uff11\uff12\uff13\uff14\uff15\uff16", "\ud800", "\u00b9\u00b2\u00b3456"])
+def test_digits_of_other_scripts_are_no_error_and_no_code(code: str) -> None:
+    assert matching_steps("A" * 32, code, 0.0, 1) == ()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hmac
 from pathlib import Path
 
 import jwt
@@ -107,3 +109,11 @@ def test_a_key_does_not_show_itself(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) 
     hmac_key = load_signing_key(hmac_cluster(private_file(tmp_path, b"hunter2" * 6)))
     assert isinstance(hmac_key, HmacKey)
     assert (repr(hmac_key), repr(RsaKey(rsa_key, "2024-a"))) == ("HmacKey(secret=Secret(…))", "RsaKey(kid='2024-a')")
+
+
+def test_an_hmac_key_may_look_like_a_key_of_another_kind(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) -> None:
+    """Slurm's own guide once made it so; what counts are the bytes."""
+    path = private_file(tmp_path, pem(rsa_key))
+    head, claims, signature = load_signing_key(hmac_cluster(path)).sign(CLAIMS).split(".")
+    digest = hmac.digest(path.read_bytes(), f"{head}.{claims}".encode(), "sha256")
+    assert base64.urlsafe_b64decode(signature + "=") == digest

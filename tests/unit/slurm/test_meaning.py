@@ -102,3 +102,8 @@ def test_what_is_no_number_of_a_job_is_none(value: str) -> None:
 @pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: repr(body[:16]))
 def test_an_answer_that_makes_no_sense_names_no_job(body: bytes) -> None:
     assert submitted_job_id(body) is None
+
+
+@pytest.mark.parametrize("number", [[], {}, "5005", None, 5005.5])
+def test_an_error_whose_number_is_none_is_no_refusal(number: object) -> None:
+    assert not refused_the_token(500, json.dumps({"errors": [{"error_number": number}]}).encode())

@@ -70,7 +70,7 @@ async def test_a_step_can_be_claimed_once(store: AuthenticatorStore) -> None:
 
 
 @pytest.mark.parametrize(("step", "claimed"), [(6, False), (7, False), (8, True)])
-async def test_a_step_uses_up_every_one_before_it(store: AuthenticatorStore, step: int, claimed: bool) -> None:  # noqa: FBT001 - a table's column
+async def test_a_step_uses_up_every_one_before_it(store: AuthenticatorStore, step: int, claimed: bool) -> None:
     await store.claim_step("a", 7)
     assert await store.claim_step("a", step) is claimed
 

@@ -147,3 +147,10 @@ async def test_the_files_beside_the_store_are_its_owners_alone(database: Databas
     finally:
         os.umask(before)
     assert modes == {"gateway.db": 0o600, "gateway.db-wal": 0o600, "gateway.db-shm": 0o600}
+
+
+async def test_a_read_does_not_wait_for_a_writer(open_store: Open, store_path: Path, database: Database) -> None:
+    async with database.write():
+        async with asyncio.timeout(1):
+            assert await count(open_store(store_path)) == 0
+            await open_store(store_path).ping()

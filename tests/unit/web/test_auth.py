@@ -34,7 +34,7 @@ def test_a_time_that_was_told_can_be_read_back(seconds: float) -> None:
         ("text/plain2", False),
     ],
 )
-def test_the_bare_token_is_for_those_who_name_text_plain_first(make: Make, accept: str, text: bool) -> None:  # noqa: FBT001 - pytest's
+def test_the_bare_token_is_for_those_who_name_text_plain_first(make: Make, accept: str, text: bool) -> None:
     assert auth._wants_text(make(fields=[("Accept", accept)])) == text
 
 

@@ -28,7 +28,7 @@ async def test_a_body_is_given_as_it_arrives(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("size", "fits"), [(9, True), (10, True), (11, False)])
-async def test_a_body_larger_than_the_limit_is_refused(make: Make, size: int, fits: bool) -> None:  # noqa: FBT001 - pytest's
+async def test_a_body_larger_than_the_limit_is_refused(make: Make, size: int, fits: bool) -> None:
     stream = content()
     stream.feed_data(b"x" * size)
     stream.feed_eof()

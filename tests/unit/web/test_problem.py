@@ -12,7 +12,7 @@ REFUSALS = [kind for kind in vars(errors).values() if isinstance(kind, type) and
 
 @pytest.mark.parametrize("kind", REFUSALS)
 @pytest.mark.parametrize("proxied", [True, False])
-def test_the_inside_cause_stays_inside(kind: type[errors.Refusal], proxied: bool) -> None:  # noqa: FBT001 - pytest's
+def test_the_inside_cause_stays_inside(kind: type[errors.Refusal], proxied: bool) -> None:
     assert "the-inside-cause" not in json.dumps(problem.document(kind("the-inside-cause"), "id", proxied=proxied))
 
 
