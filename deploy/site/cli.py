@@ -49,8 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "up":
             preconditions.check_release(arguments.release)
-            preconditions.check_system()
-            return up(layout, arguments.port, arguments.python)
+            return up(layout, arguments.port, arguments.python and arguments.python.absolute())
         case "down":
             return control.down(layout)
         case "status":

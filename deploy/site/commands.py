@@ -31,8 +31,7 @@ def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, std
     """Run a program that says little; returns what it wrote to standard output."""
     done = _run(argv, env, limit, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise Trouble(f"{_name(argv)} failed with status {done.returncode}: {said}", hint=_HINT)
+        raise Trouble(f"{_name(argv)} failed with status {done.returncode}: {_said(done.stderr or done.stdout)}", hint=_HINT)
     return str(done.stdout)
 
 
@@ -64,6 +63,12 @@ def _run(
         raise Trouble(f"{_name(argv)} did not end within {limit:.0f} s.", hint=_HINT) from cause
     except OSError as cause:
         raise Trouble(f"{argv[0]} cannot be run: {cause.strerror}.", hint=_HINT) from cause
+
+
+def _said(text: str) -> str:
+    """Return the last line that says what went wrong, not what to do about it."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _name(argv: Sequence[str | Path]) -> str:

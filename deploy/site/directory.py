@@ -40,6 +40,10 @@ def _stored(password: str) -> str:
 
 def config(layout: Layout, admin_password: str) -> str:
     """Return the LDIF of cn=config."""
+    return f"{_server(layout)}\n{_database(layout, admin_password)}"
+
+
+def _server(layout: Layout) -> str:
     tls = layout.tls / "slapd"
     return f"""\
 dn: cn=config
@@ -80,7 +84,11 @@ dn: olcDatabase={{0}}config,cn=config
 objectClass: olcDatabaseConfig
 olcDatabase: {{0}}config
 olcAccess: to * by * none
+"""
 
+
+def _database(layout: Layout, admin_password: str) -> str:
+    return f"""\
 dn: olcDatabase={{1}}mdb,cn=config
 objectClass: olcDatabaseConfig
 objectClass: olcMdbConfig

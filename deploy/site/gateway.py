@@ -103,16 +103,20 @@ def enrol(memory: Memory, space: Namespace) -> int:
             record.totp.clear()
     wanted = [person.name for person in EVERYBODY if person.enrolled and person.name not in memory.record.totp]
 
+    for name in wanted[:1]:
+        _enrol_one(memory, space, name)  # the first one alone, since it makes the store
     with ThreadPoolExecutor(2) as side_by_side:
-        list(side_by_side.map(lambda name: _enrol_one(memory, space, name), wanted))
+        list(side_by_side.map(lambda name: _enrol_one(memory, space, name), wanted[1:]))
     return len(wanted)
 
 
 def _enrol_one(memory: Memory, space: Namespace, name: str) -> None:
     try:
         answer = _run(memory, space, "enroll", name, "--json")
-    except Trouble:  # enrolled by a run that was killed before it could note the secret
-        enrol_anew(memory, space, name)
+    except Trouble as trouble:
+        if "already" not in trouble.sentence:
+            raise
+        enrol_anew(memory, space, name)  # a run was killed before it could note the secret
     else:
         _note(memory, name, answer)
 

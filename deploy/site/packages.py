@@ -28,7 +28,7 @@ SITE = (
 BUILD = ("python3-venv", "python3-dev", "gcc", "libldap-dev", "libsasl2-dev")
 """For the virtual environment: python-ldap is compiled against Debian's libldap."""
 
-STARTERS = ("/usr/bin/deb-systemd-invoke", "/usr/bin/deb-systemd-helper", "/usr/sbin/invoke-rc.d", "/usr/bin/systemctl")
+STARTERS = ("/usr/bin/deb-systemd-invoke", "/usr/bin/deb-systemd-helper", "/usr/sbin/invoke-rc.d", "/usr/sbin/update-rc.d", "/usr/bin/systemctl")
 """What package scripts call to start and enable services; /bin/true takes their place while apt runs."""
 
 _HINT = "mend what apt-get says (network, sources, disk), then run `deploy/demo up` again."
@@ -52,6 +52,5 @@ def install(names: list[str], log: Path) -> None:
     run_logged([*apt, "update"], log, env=env, limit=300, hint=_HINT)
     hide = "; ".join(f"test ! -e {path} || mount --bind /bin/true {path}" for path in STARTERS)
     script = f'set -e; {hide}; exec "$@"'
-    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-    command = [*private, *apt, "install", "--no-install-recommends", *names]
-    run_logged(["env", "--", *command], log, env=env, limit=1800, hint=_HINT)
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "--"]
+    run_logged([*private, *apt, "install", "--no-install-recommends", *names], log, env=env, limit=1800, hint=_HINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import stat
 from pathlib import Path
@@ -21,17 +20,6 @@ def check_root() -> None:
     """Namespaces, other users and packages are root's."""
     if os.geteuid() != 0:
         raise Trouble("deploy/demo needs root.", hint="run it again as root, for example with sudo.")
-
-
-def check_system() -> None:
-    """Debian 12 is what the site is made of."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        release = {"PRETTY_NAME": "a system without /etc/os-release"}
-    if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "12"):
-        name = release.get("PRETTY_NAME", "something else")
-        raise Trouble(f"deploy/demo runs on Debian 12 (bookworm) only; this is {name}.", hint="start it in a Debian 12 machine or virtual machine.")
 
 
 def check_release(release: str) -> None:

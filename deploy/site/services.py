@@ -15,7 +15,7 @@ from .record import Memory, Started
 from .trouble import Trouble
 
 ANSWER_LIMIT = 5.0
-"""Seconds that a service which is there already may take to show that it works."""
+"""Seconds that most services may take to answer a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,8 @@ class Service:
     socket: Path | None = None
     """What a killed one leaves behind and a new one would stumble over."""
     start_limit: float = 30.0
+    answer_limit: float = ANSWER_LIMIT
+    """Seconds that one which runs already may take to show that it works; else it is started anew."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_limit: float = 15.0
 
@@ -55,7 +57,7 @@ class Services:
         """See that it runs as it should and answers; True when it had to be started."""
         started = self._memory.record.services.get(service.name)
         if started and started.process.alive():
-            if started.fingerprint == service.fingerprint() and wait_until(_quietly(service.ready), ANSWER_LIMIT):
+            if started.fingerprint == service.fingerprint() and wait_until(_quietly(service.ready), service.answer_limit):
                 return False
             stop(self._memory, service.name, service.stop_signal, service.stop_limit)
         sweep(self._memory)

@@ -169,6 +169,7 @@ def slurmd(layout: Layout, space: Namespace) -> Service:
         umask=0o022,
         reads=(layout.slurm_conf,),
         ready=ready,
+        answer_limit=20,  # a slurmctld that was started anew takes some seconds to find its node
     )
 
 

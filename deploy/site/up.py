@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 
-from . import accounts, certificates, directory, gateway, munge, packages, preconditions, slurm
+from . import accounts, certificates, directory, environment, gateway, munge, packages, preconditions, slurm
 from .farewell import farewell
 from .job import PERSON, NotLetInError, run_first
 from .layout import Layout
@@ -25,21 +24,32 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
     began = time.monotonic()
     preconditions.check_place(layout)
     preconditions.check_ours(layout)
+    if python is not None:
+        environment.command_beside(python)
     if not layout.marker.exists():
         _check_port(Memory(layout, Record()), port)
     print(f"slurm-gateway demo in {layout.root}", flush=True)
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.marker.touch()
-    layout.logs.mkdir(exist_ok=True)
+    layout.logs.mkdir(mode=0o700, exist_ok=True)
     with alone(layout):
         memory = recall(layout)
-        sweep(memory)
+        _clear(memory)
         _check_port(memory, port)
         fresh = _raise_site(memory, port, python)
         url = f"https://127.0.0.1:{memory.record.port}"
         took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
         print(f"\nThe site is {took}: {url}\n{farewell(layout, memory.record)}")
     return 0
+
+
+def _clear(memory: Memory) -> None:
+    """End what nobody looks after: after a command that was cut short that may be anything, else what killed services left."""
+    space = reopen_namespace(memory.layout, memory.record.holder)
+    if space and memory.record.unfinished:
+        print("  the last command was cut short: ending all that it left", flush=True)
+        space.end()
+    sweep(memory)
 
 
 def _check_port(memory: Memory, port: int | None) -> None:
@@ -54,11 +64,7 @@ def _raise_site(memory: Memory, port: int | None, python: Path | None) -> bool:
     layout = memory.layout
     run_one(Step("packages", lambda: _packages(layout)))
     run_one(Step("files", lambda: _files(memory, port)))
-    space = reopen_namespace(layout, memory.record.holder)
-    if space and memory.record.unfinished:
-        run_one(Step("clearing", partial(_clear, space)))
-        space = None
-    space = space or _open(memory)
+    space = reopen_namespace(layout, memory.record.holder) or _open(memory)
     with memory.change() as record:
         record.unfinished = True
     plan = Plan(memory=memory, space=space, python=python)
@@ -96,11 +102,6 @@ def _files(memory: Memory, port: int | None) -> str:
     certificates.make(layout, {"slapd": record.ids["sgw-ldap"], "nginx": record.ids["sgw-nginx"]})
     gateway.prepare(layout, record)
     return "accounts, keys, certificates, configuration"
-
-
-def _clear(space: Namespace) -> str:
-    space.end()
-    return "the last command was cut short: ended what it left"
 
 
 def _open(memory: Memory) -> Namespace:

@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import io
 import logging
-import secrets
 import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import pyotp
@@ -24,13 +22,11 @@ from gateway import worker
 from gateway.app import Application
 from gateway.config import Config, load
 from gateway.observe import logs
-from gateway.sessions.tokens import ENTROPY_BYTES, make_token, token_digest
 from gateway.signin.enrolment import Enrolled, enrol
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
 from gateway.store.migrate import database_path, migrate
 from gateway.store.sealing import load_key_ring
-from gateway.store.sessions import SessionRow
 from tests.web import fakes
 
 
@@ -70,7 +66,9 @@ def log() -> Iterator[io.StringIO]:
 class House:
     """A gateway with its slurmrestd and its directory; the tests talk to it as nginx would."""
 
-    def __init__(self, config: Config, slurm: fakes.FakeSlurmrestd, directory: fakes.FakeDirectory, application: Application, log: io.StringIO) -> None:
+    def __init__(
+        self, config: Config, slurm: fakes.FakeSlurmrestd, directory: fakes.FakeDirectory, application: Application, log: io.StringIO
+    ) -> None:
         self.config = config
         self.slurm = slurm
         self.directory = directory
@@ -85,21 +83,8 @@ class House:
 
     async def token(self, username: str = "alice", *, lifetime: float = 3600.0, age: float = 0.0) -> str:
         """Return a token of somebody's, put into the store ``age`` seconds ago."""
-        token, at = make_token(secrets.token_bytes(ENTROPY_BYTES)), time.time() - age
-        row = SessionRow(
-            id=secrets.token_hex(16),
-            token_sha256=token_digest(token),
-            kind="session",
-            username=username,
-            uid=self.directory.people[username].uid,
-            created_at=at,
-            expires_at=at + lifetime,
-            last_used_at=at,
-            second_factor_at=at,
-            address="192.0.2.1",
-            client="test",
-        )
-        await asyncio.to_thread(fakes.insert, database_path(self.config.store.url), "sessions", asdict(row))
+        path, uid = database_path(self.config.store.url), self.directory.people[username].uid
+        token = await asyncio.to_thread(fakes.session_of, path, username, uid, lifetime=lifetime, age=age)
         self.said.append(token)
         return token
 
@@ -193,18 +178,24 @@ async def build(
 
         def prepare(changes: Mapping[str, Mapping[str, object]]) -> Config:
             shutil.copyfile(empty_store, tmp_path / "gateway.db")
-            wanted = {"server": {"admin_listen": f"unix:{tmp_path}/admin.sock"}, **{key: dict(value) for key, value in changes.items()}}
-            wanted["server"].setdefault("admin_listen", f"unix:{tmp_path}/admin.sock")
+            wanted: dict[str, dict[str, object]] = {"server": {"admin_listen": f"unix:{tmp_path}/admin.sock"}}
+            for table, settings in changes.items():
+                wanted.setdefault(table, {}).update(settings)
             return load(fakes.site(tmp_path, slurm.url, wanted))
 
-        async def made(tcp: bool = False, **changes: Mapping[str, object]) -> House:  # noqa: FBT001, FBT002 - reads well where it is called
-            config = await asyncio.to_thread(prepare, {name.replace("__", "."): table for name, table in changes.items()})
+        async def made(tcp: bool = False, **changes: Mapping[str, object]) -> House:  # noqa: FBT002 - reads well where it is called
+            tables: dict[str, dict[str, object]] = {name.replace("__", "."): dict(table) for name, table in changes.items()}
+            public = None
+            if tcp:
+                public = socket.create_server(("127.0.0.1", 0))
+                tables.setdefault("server", {})["listen"] = f"127.0.0.1:{public.getsockname()[1]}"
+            config = await asyncio.to_thread(prepare, tables)
             application = await stack.enter_async_context(Application(config))
             house = House(config, slurm, directory, application, log)
-            sock = socket.create_server(("127.0.0.1", 0)) if tcp else _unix(str(config.server.listen.path))
-            house.door = "127.0.0.1:{}".format(sock.getsockname()[1]) if tcp else str(config.server.listen.path)
-            assert config.server.admin_listen is not None
-            for door, handler in ((sock, application.front.handle), (_unix(str(config.server.admin_listen.path)), application.admin.handle)):
+            listen, admin = config.server.listen, config.server.admin_listen
+            house.door = listen.path or str(listen)
+            assert admin is not None
+            for door, handler in ((public or _unix(str(listen.path)), application.front.handle), (_unix(str(admin.path)), application.admin.handle)):
                 stack.push_async_callback((await worker._open(door, handler, config)).cleanup)
             return house
 

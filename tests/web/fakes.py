@@ -7,15 +7,22 @@ import base64
 import contextlib
 import json
 import secrets
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 from gateway.config import Secret
 from gateway.errors import DirectoryUnavailable
+from gateway.sessions.tokens import ENTROPY_BYTES, make_token, token_digest
 from gateway.signin.directory import Denied, Person
+from gateway.store.sessions import SessionRow
 
 PASSWORD = "correct horse battery staple"
 JWT_KEY = b"a key of slurm's that is long enough for HS256\n"
@@ -25,7 +32,7 @@ LIMIT = 5.0
 async def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
     """Return as soon as ``condition`` holds; fail when it does not within ``limit`` seconds."""
     async with asyncio.timeout(limit):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for is in another process or library, which sets no Event
             await asyncio.sleep(0.002)
 
 
@@ -56,7 +63,14 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
         "store": {"url": f"sqlite:///{folder}/gateway.db", "key_ring_file": f"{folder}/ring"},
         "directory": {"urls": ["ldap://127.0.0.1:1"], "allow_plaintext": True, "user_base": "dc=example,dc=org", "timeout": "1s"},
         "slurm": {"default_cluster": "main"},
-        "clusters.main": {"url": upstream, "jwt_key_file": f"{folder}/jwt.key", "pool": 2, "pool_wait": "2s", "answer_timeout": "5s", "read_timeout": "5s"},
+        "clusters.main": {
+            "url": upstream,
+            "jwt_key_file": f"{folder}/jwt.key",
+            "pool": 2,
+            "pool_wait": "2s",
+            "answer_timeout": "5s",
+            "read_timeout": "5s",
+        },
         "audit": {"file": f"{folder}/audit.log"},
     }
     for name, table in (changes or {}).items():
@@ -208,15 +222,18 @@ class FakeSlurmrestd:
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
 
     async def stop(self) -> None:
-        """Close the door and every connection."""
+        """Close the door and every connection, those too that come while it closes."""
         if self._server is not None:
             self._server.close()
+        self._server = None
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -374,10 +391,126 @@ async def write_private(path: Path, content: bytes) -> Path:
     return await asyncio.to_thread(private, path, content)
 
 
+def execute(database: Path, statement: str, values: tuple[object, ...] = ()) -> None:
+    """Change a database, behind the back of whoever uses it."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(statement, values)
+        connection.commit()
+
+
 def insert(database: Path, table: str, row: Mapping[str, object]) -> None:
     """Put a row into a table."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        marks = ", ".join("?" * len(row))
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of ours
-        connection.commit()
+    marks = ", ".join("?" * len(row))
+    execute(database, f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of ours
+
+
+# The whole gateway, as its own process.
+
+
+class Gateway:
+    """A process that serves ``config``; what it writes to standard error is its log."""
+
+    def __init__(self, config: Path, *words: str) -> None:
+        self.config = config
+        self._log = config.with_suffix(".log")
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-m", "gateway", "--config", str(config), "serve", *words]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+
+    @property
+    def public(self) -> str:
+        """The public listener's unix socket."""
+        return str(self.config.parent / "gateway.sock")
+
+    @property
+    def admin(self) -> str:
+        """The administrators' listener's unix socket."""
+        return str(self.config.parent / "admin.sock")
+
+    @property
+    def sockets(self) -> list[str]:
+        """Which of them are there."""
+        return [path for path in (self.public, self.admin) if Path(path).exists()]
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the events of its log that are called so."""
+        return [line for line in json_lines(self._log) if line["event"] == name]
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve under it."""
+        try:
+            return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+
+    def serving(self, workers: int = 1) -> Self:
+        """Wait until so many workers serve."""
+        wait_for(lambda: self.process.poll() is not None or len(self.events("serving")) >= workers, 20)
+        assert self.process.poll() is None, self._log.read_text()
+        return self
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait until it has ended and return its exit code."""
+        return self.process.wait(15)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def ask_now(door: str, method: str, target: str, fields: Fields = ()) -> tuple[int, bytes]:
+    """Send one request without a loop; return status and body."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(LIMIT)
+        client.connect(door)
+        client.sendall(encode(method, target, list(fields)))
+        data = b""
+        while piece := client.recv(65536):
+            data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), body
+
+
+async def ask_at(door: str, method: str, target: str, fields: Fields = (), body: bytes | None = None) -> Answer:
+    """Send one request to a unix socket and read its answer."""
+    reader, writer = await asyncio.open_unix_connection(door)
+    try:
+        writer.write(encode(method, target, list(fields), body))
+        async with asyncio.timeout(10):
+            return await read_answer(reader)
+    finally:
+        writer.close()
+
+
+def session_of(database: Path, username: str, uid: int = 2001, *, lifetime: float = 3600.0, age: float = 0.0) -> str:
+    """Put a session into a store, begun ``age`` seconds ago, and return its token."""
+    token, now = make_token(secrets.token_bytes(ENTROPY_BYTES)), time.time() - age
+    row = SessionRow(
+        id=secrets.token_hex(16),
+        token_sha256=token_digest(token),
+        kind="session",
+        username=username,
+        uid=uid,
+        created_at=now,
+        expires_at=now + lifetime,
+        last_used_at=now,
+        second_factor_at=now,
+        address="192.0.2.1",
+        client="test",
+    )
+    insert(database, "sessions", asdict(row))
+    return token

@@ -48,7 +48,7 @@ class Inside:
             proxied=cast("ProxiedHandler", self),
             audit=cast("AuditTrail", self),
             metrics=self.metrics,
-            settings=Server.model_validate({"listen": "127.0.0.1:1"}),
+            settings=Server.model_validate({"listen": "unix:/run/gateway.sock"}),
             log_reads=False,
         )
 

@@ -1,0 +1,212 @@
+"""Bodies on their way in: with a length, in chunks, too large, stalled, broken off, expected."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.web import fakes
+from tests.web.conftest import Build, House
+
+SUBMIT = "/slurm/v0.0.38/job/submit"
+JSON = ("Content-Type", "application/json")
+CHUNKED = ("Transfer-Encoding", "chunked")
+
+
+async def fields(house: House, *more: tuple[str, str]) -> list[tuple[str, str]]:
+    return [*fakes.bearer(await house.token()), JSON, *more]
+
+
+async def test_a_body_with_a_length_arrives_byte_for_byte(house: House) -> None:
+    body = bytes(range(256)) * 2000
+    answer = await house.ask("POST", SUBMIT, await fields(house), body)
+    assert (answer.status, house.slurm.seen[0].field("content-length"), house.slurm.seen[0].body) == (200, str(len(body)), body)
+
+
+async def test_a_chunked_body_arrives_with_a_length(house: House) -> None:
+    data = fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + fakes.chunked(b'{"job":', b'{"a":1}', b"}")
+    answer = await house.raw(data)
+    seen = house.slurm.seen[0]
+    assert (answer.status, seen.field("transfer-encoding"), seen.field("content-length"), seen.body) == (200, None, "15", b'{"job":{"a":1}}')
+
+
+@pytest.mark.parametrize("more", [[], [CHUNKED]])
+async def test_a_post_without_content_has_a_length_of_nought(house: House, more: list[tuple[str, str]]) -> None:
+    await house.raw(fakes.encode("POST", SUBMIT, await fields(house, *more)) + (fakes.chunked() if more else b""))
+    assert house.slurm.seen[0].field("content-length") == "0"
+
+
+async def test_the_type_of_the_content_is_passed_on(house: House) -> None:
+    await house.ask("POST", SUBMIT, [*fakes.bearer(await house.token()), ("content-type", "application/x-yaml")], b"job: {}")
+    assert house.slurm.seen[0].field("content-type") == "application/x-yaml"
+
+
+async def test_a_delete_may_have_a_body(house: House) -> None:
+    await house.ask("DELETE", "/slurm/v0.0.38/job/7", await fields(house), b"{}")
+    assert (house.slurm.seen[0].line, house.slurm.seen[0].body) == ("DELETE /slurm/v0.0.38/job/7 HTTP/1.1", b"{}")
+
+
+REFUSED: dict[str, tuple[int, str, str, list[tuple[str, str]], bytes]] = {
+    "a GET with a body": (400, "bad_request", "GET", [("Content-Length", "2")], b"{}"),
+    "a GET in chunks": (400, "bad_request", "GET", [CHUNKED], fakes.chunked(b"{}")),
+    "a compressed body": (400, "bad_request", "POST", [("Content-Encoding", "gzip"), ("Content-Length", "2")], b"{}"),
+    "an unknown expectation": (400, "bad_request", "POST", [("Expect", "the-best"), ("Content-Length", "2")], b"{}"),
+    "Accept twice": (400, "bad_request", "POST", [("Accept", "a/b"), ("Accept", "c/d"), ("Content-Length", "2")], b"{}"),
+    "an Accept that never ends": (400, "bad_request", "POST", [("Accept", "a" * 300), ("Content-Length", "2")], b"{}"),
+    "a length above the limit": (413, "too_large", "POST", [("Content-Length", "1025")], b""),
+    "chunks above the limit": (413, "too_large", "POST", [CHUNKED], fakes.chunked(b"x" * 1000, b"y" * 25)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_body_that_cannot_be_carried_is_refused_before_slurmrestd(build: Build, case: str) -> None:
+    status, reason, method, more, body = REFUSED[case]
+    house = await build(server={"max_body": "1KiB"})
+    answer = await house.raw(fakes.encode(method, SUBMIT, await fields(house, *more)) + body)
+    assert (answer.status, answer.reason, house.slurm.seen) == (status, reason, [])
+
+
+MALFORMED = {
+    "Content-Type twice": [JSON, ("Content-Length", "2")],
+    "a length and chunks": [("Content-Length", "2"), CHUNKED],
+    "two lengths": [("Content-Length", "2"), ("Content-Length", "3")],
+    "a length with a sign": [("Content-Length", "+2")],
+    "a length in hex": [("Content-Length", "0x2")],
+    "a negative length": [("Content-Length", "-2")],
+    "chunks twice": [CHUNKED, CHUNKED],
+    "chunks spelled oddly": [("Transfer-Encoding", "xchunked")],
+    "chunks before something else": [("Transfer-Encoding", "chunked, gzip")],
+    "a folded header": [("X-A", "a\r\n b")],
+    "a header with a space before the colon": [("X-A ", "a")],
+    "a bare line feed": [("X-A", "a\nX-SLURM-USER-NAME: root")],
+    "NUL in a header": [("X-A", "a\0b")],
+}
+
+
+async def test_what_two_parsers_might_read_differently_reaches_no_slurmrestd(house: House) -> None:
+    known = await fields(house)
+    statuses = {case: (await house.raw(fakes.encode("POST", SUBMIT, [*known, *odd]) + b"{}")).status for case, odd in MALFORMED.items()}
+    assert (statuses, house.slurm.seen) == (dict.fromkeys(MALFORMED, 400), [])
+
+
+@pytest.mark.parametrize("line", ["POST {} HTTP/0.9", "POST {} HTTP/2.0", "POST {}", "POST  {} HTTP/1.1", "POST\t{} HTTP/1.1", "POST {} x HTTP/1.1"])
+async def test_an_odd_request_line_reaches_slurmrestd_as_an_ordinary_one_or_not_at_all(house: House, line: str) -> None:
+    head = fakes.encode("POST", SUBMIT, await fields(house), b"{}").partition(b"\r\n")[2]
+    await house.raw(line.format(SUBMIT).encode() + b"\r\n" + head)
+    assert all((seen.line, seen.body) == (f"POST {SUBMIT} HTTP/1.1", b"{}") for seen in house.slurm.seen)
+
+
+@pytest.mark.parametrize("chunk", [b"2;a=b\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nX-SLURM-USER-NAME: root\r\n\r\n"])
+async def test_chunk_extensions_and_trailers_do_not_cross(house: House, chunk: bytes) -> None:
+    await house.raw(fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + chunk)
+    assert all(seen.body == b"{}" and seen.field("x-slurm-user-name") == "alice" for seen in house.slurm.seen)
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"0x2\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"2\n{}\n0\n\n", b"2\r\n{}}\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n{}"]
+)
+async def test_malformed_chunks_reach_no_slurmrestd(house: House, chunk: bytes) -> None:
+    answer = await house.raw(fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + chunk)
+    assert (answer.status, house.slurm.seen) == (400, [])
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", "2"), CHUNKED])
+async def test_who_waits_for_100_continue_is_told_once_let_through(house: House, framing: tuple[str, str]) -> None:
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Expect", "100-continue"), framing)))
+    assert (await fakes.read_head(reader))[0] == 100
+    writer.write(b"{}" if framing[0] == "Content-Length" else fakes.chunked(b"{}"))
+    answer = await fakes.read_answer(reader)
+    writer.close()
+    assert (answer.status, house.slurm.seen[0].body, house.slurm.seen[0].field("expect")) == (200, b"{}", None)
+
+
+async def test_who_waits_for_100_continue_without_credentials_is_refused_instead(house: House) -> None:
+    answer = await house.raw(fakes.encode("POST", SUBMIT, [("Expect", "100-continue"), ("Content-Length", "2")]))
+    assert (answer.status, answer.interim) == (401, ())
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", "100"), CHUNKED])
+async def test_a_body_that_stalls_is_given_up(build: Build, framing: tuple[str, str]) -> None:
+    house = await build(server={"body_timeout": "50ms"})
+    answer = await house.raw(fakes.encode("POST", SUBMIT, await fields(house, framing)) + b"2\r\n{}\r\n")
+    assert (answer.status, answer.reason) == (408, "request_timeout")
+    assert all(seen.body == b"" for seen in house.slurm.seen)
+
+
+@pytest.mark.parametrize("framing", [("Content-Length", "100"), CHUNKED])
+async def test_a_body_that_breaks_off_is_never_carried_as_if_it_were_whole(house: House, framing: tuple[str, str]) -> None:
+    _, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, framing)) + b"2\r\n{}\r\n")
+    await writer.drain()
+    writer.close()
+    await fakes.until(lambda: "client" in house.log or "body broken off" in house.log)
+    await fakes.until(lambda: house.slurm.open == 0)
+    assert all(seen.body == b"" for seen in house.slurm.seen)
+
+
+async def test_an_upload_that_is_under_way_holds_no_place_once_it_broke_off(build: Build) -> None:
+    house = await build(clusters__main={"pool": 1})
+    _, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Content-Length", "100"))) + b"{}")
+    await fakes.until(lambda: house.slurm.seen)
+    writer.close()
+    answer = await house.ask("GET", "/slurm/v0.0.38/ping", await fields(house))
+    assert answer.status == 200
+
+
+async def test_more_chunked_uploads_than_turns_wait_and_then_get_503(build: Build) -> None:
+    house = await build(server={"max_chunked": 1, "body_timeout": "200ms"})
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, CHUNKED, ("Expect", "100-continue"))))
+    assert (await fakes.read_head(reader))[0] == 100  # it has the turn, and keeps sending
+
+    async def trickle() -> None:
+        while True:
+            writer.write(b"1\r\n \r\n")
+            await asyncio.sleep(0.02)
+
+    trickling = asyncio.create_task(trickle())
+    answer = await house.raw(fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + fakes.chunked(b"{}"))
+    trickling.cancel()
+    writer.close()
+    assert (answer.status, answer.reason, house.slurm.seen) == (503, "upstream_busy", [])
+
+
+async def test_slurmrestd_may_answer_before_the_upload_is_finished(house: House) -> None:
+    house.slurm.behaviour = fakes.replies(fakes.http(413, b"too much"), close=True, body=False)
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house), b"x" * 4_000_000))
+    answer = await fakes.read_answer(reader)
+    assert (answer.status, answer.body) == (413, b"too much")
+    await reader.read()  # the gateway takes the rest, so that the answer is not lost, and closes
+    writer.close()
+
+
+async def test_an_upload_is_carried_at_slurmrestds_pace(house: House) -> None:
+    """No more of a body is taken from the client than the buffers on the way hold while slurmrestd does not read."""
+    gate = asyncio.Event()
+
+    async def waits(request: fakes.Request) -> bool:
+        await gate.wait()
+        return await fakes.FINE(request)
+
+    house.slurm.behaviour = waits
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Content-Length", "40000000"))))
+    sent = 0
+    held_back = False
+    while not held_back:
+        writer.write(b"x" * 100_000)
+        sent += 100_000
+        try:
+            async with asyncio.timeout(0.2):
+                await writer.drain()
+        except TimeoutError:
+            held_back = True
+    assert sent < 10_000_000
+    gate.set()
+    writer.write(b"x" * (40_000_000 - sent))
+    assert (await fakes.read_answer(reader)).status == 200
+    writer.close()
