@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import control, preconditions
+from . import control, packages, preconditions
 from .layout import Layout
 from .site import ORDER
 from .trouble import Trouble
@@ -45,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     preconditions.check_root()
+    if arguments.command == "packages":
+        return _install(arguments.names)
     layout = Layout.at(Path(os.path.realpath(arguments.state)))
     match arguments.command:
         case "up":
@@ -58,6 +61,16 @@ def _run(arguments: argparse.Namespace) -> int:
             return control.otp(layout, arguments.user)
         case action:
             return control.one_service(layout, arguments.service, action)
+
+
+def _install(names: Sequence[str]) -> int:
+    """Install what Debian lacks, the way `up` does, and no more."""
+    lacking = packages.look(*names)
+    if lacking:
+        print(f"installing {' '.join(lacking)}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="slurm-gateway-packages-") as folder:
+            packages.install(lacking, Path(folder) / "apt.log")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
     up_command.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help="whose Slurm (default: bookworm)")
     up_command.add_argument("--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one")
+    add = commands.add_parser("packages", help="only install the Debian packages that the site needs, and those that are named")
+    add.add_argument("names", metavar="NAME", nargs="*")
     command("down", "end the site; its data stays")
     command("status", "say what runs").add_argument("--json", action="store_true", help="for programs")
     command("otp", "print a one-time code that the gateway will accept now").add_argument("user", metavar="USER")

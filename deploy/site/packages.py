@@ -40,9 +40,9 @@ def missing(wanted: Iterable[str], status: str) -> list[str]:
     return [name for name in wanted if name not in installed]
 
 
-def look() -> list[str]:
-    """Return the packages that this machine lacks."""
-    return missing((*SITE, *BUILD), run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]))
+def look(*more: str) -> list[str]:
+    """Return the packages that this machine lacks, of the site's and of ``more``."""
+    return missing((*SITE, *BUILD, *more), run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]))
 
 
 def install(names: list[str], log: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from gateway.errors import StoreUnavailable
 
+_PATIENCE = 10.0  # seconds that another command may keep the file
 _LOCATION = Path(__file__).parent / "migrations"
 
 
@@ -52,14 +55,21 @@ def migrate(url: str) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.close(_open_own(path))
+            _keep_a_log(path)
             with _engine(url).begin() as connection:
                 command.upgrade(_alembic(connection), "head")
         finally:
             os.close(lock)
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
-    except (SQLAlchemyError, AlembicError) as error:
+    except (SQLAlchemyError, AlembicError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def _keep_a_log(path: Path) -> None:
+    """Turn the write-ahead log on, which stays on; done here because two who do it at once would fail on each other's locks."""
+    with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _open_own(path: Path) -> int:

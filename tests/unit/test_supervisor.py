@@ -57,16 +57,6 @@ def test_sighup_reaches_every_worker(gateway: fakes.Gateway) -> None:
     fakes.wait_for(lambda: len(gateway.events("reloaded")) == 2)
 
 
-def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(gateway: fakes.Gateway) -> None:
-    first, second = gateway.workers
-    os.kill(first, signal.SIGKILL)
-    fakes.wait_for(lambda: len(gateway.workers) == 2 and first not in gateway.workers)
-    fakes.wait_for(lambda: len(gateway.events("serving")) == 3)
-    (died,) = gateway.events("worker_died")
-    assert (died["pid"], died["status"], second in gateway.workers) == (first, -signal.SIGKILL, True)
-    assert [fakes.ask_now(gateway.public, "GET", "/health/live")[0] for _ in range(10)] == [200] * 10
-
-
 def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(started: dict[str, fakes.Gateway]) -> None:
     gateway = started["stopped"].serving(2)
     workers = gateway.workers
@@ -84,3 +74,13 @@ def test_when_the_supervisor_is_killed_its_workers_end(started: dict[str, fakes.
     gateway.ended()
     fakes.wait_for(lambda: not any(map(alive, workers)))
     assert len(workers) == 2
+
+
+def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(gateway: fakes.Gateway) -> None:
+    first, second = gateway.workers
+    os.kill(first, signal.SIGKILL)
+    fakes.wait_for(lambda: len(gateway.workers) == 2 and first not in gateway.workers)
+    fakes.wait_for(lambda: len(gateway.events("serving")) == 3)
+    (died,) = gateway.events("worker_died")
+    assert (died["pid"], died["status"], second in gateway.workers) == (first, -signal.SIGKILL, True)
+    assert [fakes.ask_now(gateway.public, "GET", "/health/live")[0] for _ in range(10)] == [200] * 10

@@ -200,12 +200,13 @@ async def test_the_client_gets_the_body_the_type_and_retry_after_and_no_other_he
     assert (answer.status, answer.body, answer.field("retry-after"), answer.field("content-type")) == (503, b"busy", "7", "text/plain")
 
 
-@pytest.mark.parametrize("status", [200, 304, 400, 404, 415, 500, 503])
-async def test_what_slurmrestd_answered_is_passed_on_as_it_is(house: House, status: int) -> None:
-    body = b"" if status == 304 else json.dumps({"errors": [{"error_number": 2017, "error": "Invalid job id specified"}]}).encode()
-    house.slurm.behaviour = fakes.replies(fakes.http(status, body))
-    answer = await house.ask("GET", "/slurm/v0.0.38/job/7", fakes.bearer(await house.token()))
-    assert (answer.status, answer.body) == (status, body)
+async def test_what_slurmrestd_answered_is_passed_on_as_it_is(house: House) -> None:
+    token = await house.token()
+    body = json.dumps({"errors": [{"error_number": 2017, "error": "Invalid job id specified"}]}).encode()
+    wanted = [(200, body), (304, b""), (400, body), (404, body), (415, body), (500, body), (503, body)]
+    house.slurm.script = [fakes.replies(fakes.http(*reply)) for reply in wanted]
+    answers = [await house.ask("GET", "/slurm/v0.0.38/job/7", fakes.bearer(token)) for _ in wanted]
+    assert [(answer.status, answer.body) for answer in answers] == wanted
 
 
 TOKEN_REFUSED = {
@@ -216,13 +217,12 @@ TOKEN_REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", TOKEN_REFUSED)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_token_that_slurm_refused_is_the_gateways_fault(house: House, case: str, method: str) -> None:
-    house.slurm.behaviour = fakes.replies(fakes.http(*TOKEN_REFUSED[case]))
-    target, body = (SUBMIT, b"{}") if method == "POST" else ("/slurm/v0.0.38/jobs", None)
-    answer = await house.ask(method, target, [*fakes.bearer(await house.token()), *JSON], body)
-    assert (answer.status, answer.reason) == (502, "slurm_refused_gateway")
+@pytest.mark.parametrize(("method", "target", "body"), [("GET", "/slurm/v0.0.38/jobs", None), ("POST", SUBMIT, b"{}")])
+async def test_a_token_that_slurm_refused_is_the_gateways_fault(house: House, method: str, target: str, body: bytes | None) -> None:
+    token = await house.token()
+    house.slurm.script = [fakes.replies(fakes.http(*reply)) for reply in TOKEN_REFUSED.values()]
+    answers = {case: await house.ask(method, target, [*fakes.bearer(token), *JSON], body) for case in TOKEN_REFUSED}
+    assert {case: (answer.status, answer.reason) for case, answer in answers.items()} == dict.fromkeys(TOKEN_REFUSED, (502, "slurm_refused_gateway"))
 
 
 @pytest.mark.parametrize(("ping", "reason"), [((401, b""), "slurm_refused_gateway"), ((200, fakes.OK), None)])

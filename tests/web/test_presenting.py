@@ -26,10 +26,11 @@ LET_THROUGH = {
 }
 
 
-@pytest.mark.parametrize("case", LET_THROUGH)
-async def test_a_token_is_let_through_as_its_owner(house: House, case: str) -> None:
-    answer = await house.ask("GET", PING, filled(LET_THROUGH[case], await house.token()))
-    assert (answer.status, house.slurm.seen[0].field("x-slurm-user-name")) == (200, "alice")
+async def test_a_token_is_let_through_as_its_owner(house: House) -> None:
+    token = await house.token()
+    statuses = {case: (await house.ask("GET", PING, filled(fields, token))).status for case, fields in LET_THROUGH.items()}
+    assert statuses == dict.fromkeys(LET_THROUGH, 200)
+    assert [seen.field("x-slurm-user-name") for seen in house.slurm.seen] == ["alice"] * len(LET_THROUGH)
 
 
 async def test_basic_with_a_code_serves_one_request(house: House) -> None:
@@ -91,13 +92,15 @@ async def test_a_slurm_jwt_is_no_credential_however_good(house: House, header: s
     assert (answer.status, answer.reason, house.slurm.seen) == (401, "credentials_required", [])
 
 
-@pytest.mark.parametrize("case", ["nothing", "another scheme", "a mistyped token"])
-async def test_every_401_carries_a_challenge(house: House, case: str) -> None:
-    answer = await house.ask("GET", PING, filled(REFUSED[case][2], await house.token()))
-    assert answer.field("www-authenticate") == 'Bearer realm="slurm-gateway"'
+async def test_every_401_carries_a_challenge(house: House) -> None:
+    token = await house.token()
+    unknown = [fields for status, _, fields in REFUSED.values() if status == 401]
+    challenges = [(await house.ask("GET", PING, filled(fields, token))).field("www-authenticate") for fields in unknown]
+    assert challenges == ['Bearer realm="slurm-gateway"'] * len(unknown)
 
 
-@pytest.mark.parametrize("username", ["root", "slurm", "33", "daemon"])
-async def test_a_session_of_a_name_that_slurm_takes_for_more_mints_nothing(house: House, username: str) -> None:
-    answer = await house.ask("GET", PING, fakes.bearer(await house.token(username)))
-    assert (answer.status, answer.reason, house.slurm.seen) == (403, "not_permitted", [])
+async def test_a_session_of_a_name_that_slurm_takes_for_more_mints_nothing(house: House) -> None:
+    names = ["root", "slurm", "33", "daemon"]
+    answers = [await house.ask("GET", PING, fakes.bearer(await house.token(username))) for username in names]
+    assert [(answer.status, answer.reason) for answer in answers] == [(403, "not_permitted")] * len(names)
+    assert house.slurm.seen == []

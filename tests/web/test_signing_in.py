@@ -74,25 +74,25 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-async def test_whatever_is_wrong_gets_the_same_401(house: House, case: str) -> None:
-    username, password, otp = REFUSED[case]
+async def test_whatever_is_wrong_gets_the_same_401(house: House) -> None:
     code = await house.code()
-    if otp == "used":
-        assert (await house.ask("POST", "/auth/login", body=login_body(otp=code))).status == 200
-    answer = await house.ask("POST", "/auth/login", body=login_body(username, password, code if otp in {None, "used"} else str(otp)))
-    plain = await house.ask("POST", "/auth/login", body=login_body("alice", "wrong"))
-    assert answer.status == plain.status == 401
-    different = {"x-request-id", "date"}
-    assert [item for item in answer.fields if item[0] not in different] == [item for item in plain.fields if item[0] not in different]
-    assert {**answer.json, "request_id": ""} == {**plain.json, "request_id": ""}
-    assert answer.reason == "credentials_refused"
+    assert (await house.ask("POST", "/auth/login", body=login_body(otp=code))).status == 200
+    fresh = await house.code()
+    answers = []
+    for username, password, otp in REFUSED.values():
+        said = {None: fresh, "used": code}.get(otp, otp)
+        answers.append(await house.ask("POST", "/auth/login", body=login_body(username, password, str(said))))
+    assert {answer.status for answer in answers} == {401}
+    assert {answer.reason for answer in answers} == {"credentials_refused"}
+    fields = {tuple(item for item in answer.fields if item[0] not in {"x-request-id", "date"}) for answer in answers}
+    bodies = {json.dumps({**answer.json, "request_id": ""}) for answer in answers}
+    assert (len(fields), len(bodies)) == (1, 1)
 
 
-@pytest.mark.parametrize("username", ["root", "slurm", "33", "daemon"])
-async def test_a_name_that_slurm_takes_for_more_never_gets_a_token(house: House, username: str) -> None:
-    answer = await house.ask("POST", "/auth/login", body=login_body(username, otp=await house.code(username)))
-    assert (answer.status, answer.reason) == (403, "not_permitted")
+async def test_a_name_that_slurm_takes_for_more_never_gets_a_token(house: House) -> None:
+    for username in ("root", "slurm", "33", "daemon"):
+        answer = await house.ask("POST", "/auth/login", body=login_body(username, otp=await house.code(username)))
+        assert (username, answer.status, answer.reason) == (username, 403, "not_permitted")
 
 
 async def test_somebody_outside_the_group_is_told_so_once_both_factors_are_right(house: House) -> None:

@@ -26,7 +26,7 @@ def test_nought_is_a_value_and_stands_in_the_line() -> None:
 
 
 @given(st.text(), st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_value_can_begin_a_line_of_its_own(user: str, path: str) -> None:
     line = Event(event="refusal", at=0.0, user=user, path=path).line()
     assert (line.count(b"\n"), line.isascii(), json.loads(line)["user"]) == (1, True, user)

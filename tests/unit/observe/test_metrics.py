@@ -39,12 +39,19 @@ def test_the_content_type_is_that_of_the_text_format() -> None:
     assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
 
 
+SHARED = """
+import os
+from gateway.observe.metrics import Metrics
+metrics = Metrics()
+child = os.fork()
+metrics.requests.labels("slurm", "GET", "200").inc(2)
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+print(metrics.exposition().decode())
+"""
+
+
 def test_with_a_shared_folder_one_process_answers_for_all(tmp_path: Path) -> None:
-    program = (
-        "from gateway.observe.metrics import Metrics; m = Metrics(); m.requests.labels('slurm', 'GET', '200').inc(2); print(m.exposition().decode())"
-    )
-    told = b""
-    for _ in range(2):
-        command = [sys.executable, "-c", program]
-        told = subprocess.run(command, env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}, check=True, capture_output=True).stdout
-    assert samples(told)["slurm_gateway_requests_total['200', 'GET', 'slurm']"] == 4
+    done = subprocess.run([sys.executable, "-c", SHARED], env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}, check=True, capture_output=True)
+    assert samples(done.stdout)["slurm_gateway_requests_total['200', 'GET', 'slurm']"] == 4

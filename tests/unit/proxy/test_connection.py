@@ -308,7 +308,7 @@ async def test_a_sender_that_was_cancelled_does_not_upset_the_connection() -> No
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_arrives_a_reply_ends_and_raises_nothing_of_the_parsers(pieces: list[bytes], head_first: bool) -> None:
     async def run() -> None:
         connection, wire = connected()
@@ -326,7 +326,7 @@ def test_whatever_arrives_a_reply_ends_and_raises_nothing_of_the_parsers(pieces:
 
 
 @given(st.binary(max_size=300), st.integers(min_value=1, max_value=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_body_arrives_byte_for_byte_in_whatever_pieces(body: bytes, size: int) -> None:
     async def run() -> bytes:
         connection, _ = connected()

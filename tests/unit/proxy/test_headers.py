@@ -45,7 +45,7 @@ def test_a_header_that_stands_twice_or_has_odd_characters_is_refused(values: lis
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_header_that_is_passed_on_can_begin_another(value: str) -> None:
     try:
         kept = single_value([value], "Accept")
@@ -71,7 +71,7 @@ def test_two_lengths_are_refused_even_when_they_are_the_same() -> None:
 
 
 @given(st.lists(st.text(max_size=20), max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_stands_for_a_length_it_is_none_a_number_or_a_refusal(values: list[str]) -> None:
     try:
         length = content_length(values)
@@ -96,6 +96,6 @@ def test_of_two_types_the_reply_keeps_the_first() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"content-type", b"retry-after", b"x"]), st.binary(max_size=30)), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_a_reply_says_its_headers_are_printable(headers: list[tuple[bytes, bytes]]) -> None:
     assert all(value.isascii() and value.isprintable() and value for value in reply_headers(headers).values())
