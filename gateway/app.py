@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
-from gateway.config import Cluster, Config, SecretFileError
+from gateway.config import Config, SecretFileError
 from gateway.errors import Refusal
 from gateway.observe.audit import AuditTrail
 from gateway.observe.health import Health
@@ -34,6 +34,7 @@ from gateway.web.front import FrontDoor
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
 
 logger = structlog.get_logger()
+_T = TypeVar("_T")
 
 
 class Application:
@@ -41,6 +42,8 @@ class Application:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
         self._database = open_database(config.store.url, config.store.busy_timeout)
         self._audit = AuditTrail(config.audit.file)
@@ -65,16 +68,24 @@ class Application:
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
 
-    def reload(self) -> None:
+    def start_reload(self) -> None:
+        """Reload in the background; a reload under way goes on, and is followed by this one."""
+        task = asyncio.create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def reload(self) -> None:
         """Read the keys anew and open the audit file anew; what cannot be read leaves the old one in use, and is logged."""
-        for name, access in self._clusters.items():
-            self._reload(f"clusters.{name}", partial(_replace_key, access.minter, self._config.clusters[name]))
-        self._reload("store.key_ring_file", lambda: self._factor.replace_ring(load_key_ring(self._config.store.key_ring_file)))
-        self._reload("audit.file", self._audit.reopen)
+        async with self._reloading:
+            for name, access in self._clusters.items():
+                await self._replace(f"clusters.{name}", partial(load_signing_key, self._config.clusters[name]), access.minter.replace_key)
+            await self._replace("store.key_ring_file", partial(load_key_ring, self._config.store.key_ring_file), self._factor.replace_ring)
+            await self._replace("audit.file", self._audit.reopen, lambda _: None)
         logger.info("reloaded")
 
     async def close(self) -> None:
         """Close what is open; requests are over by now."""
+        await self.front.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
         self._directory.close()
@@ -87,9 +98,10 @@ class Application:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _reload(self, what: str, action: Callable[[], None]) -> None:
+    async def _replace(self, what: str, read: Callable[[], _T], use: Callable[[_T], None]) -> None:
+        """Read on a thread, for a file may be slow to come, and use on the loop what was read."""
         try:
-            action()
+            use(await asyncio.to_thread(read))
         except (SecretFileError, Refusal) as error:
             logger.error("reload_failed", what=what, cause=str(error))
 
@@ -104,7 +116,3 @@ class Application:
         for name, access in self._clusters.items():
             self._metrics.upstream_taken.labels(name).set(access.upstream.pool.taken)
             self._metrics.upstream_waiting.labels(name).set(access.upstream.pool.waiting)
-
-
-def _replace_key(minter: Minter, cluster: Cluster) -> None:
-    minter.replace_key(load_signing_key(cluster))

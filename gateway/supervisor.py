@@ -23,13 +23,17 @@ _KILL_AFTER = 5.0
 
 
 class Supervisor:
-    """Starts ``config.server.workers`` processes with ``work`` and sees to them until SIGTERM or SIGINT."""
+    """Starts ``config.server.workers`` processes with ``work`` and sees to them until SIGTERM or SIGINT.
 
-    def __init__(self, config: Config, work: Callable[[int], None], buried: Callable[[int], None]) -> None:
+    ``buried`` is called with the pid of each that has ended, ``closing`` once before they are told to stop.
+    """
+
+    def __init__(self, config: Config, work: Callable[[int], None], buried: Callable[[int], None], closing: Callable[[], None]) -> None:
         self._wanted = config.server.workers
         self._stop_timeout = config.server.stop_timeout
         self._work = work
         self._buried = buried
+        self._closing = closing
         self._workers: dict[int, float] = {}  # pid, and when it was started
         self._not_before = 0.0
         # The workers hold the reading end: it closes when this process dies, however it dies.
@@ -99,6 +103,7 @@ class Supervisor:
                 os.kill(pid, number)
 
     def _stop(self) -> None:
+        self._closing()
         self._tell(signal.SIGTERM)
         self._await_end(self._stop_timeout + _KILL_AFTER)
         self._tell(signal.SIGKILL)

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.app import Application
 from gateway.config import Config
 from gateway.sockets import BACKLOG
+from gateway.web.server import HttpServer
 
 logger = structlog.get_logger()
 
@@ -36,7 +37,7 @@ async def _serve(config: Config, public: socket.socket, admin: socket.socket | N
     async with Application(config) as application:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, application.reload)
+        loop.add_signal_handler(signal.SIGHUP, application.start_reload)
         if parent is not None:
             loop.add_reader(parent, stop.set)
         doors = [await _open(public, application.front.handle, config)]
@@ -47,6 +48,10 @@ async def _serve(config: Config, public: socket.socket, admin: socket.socket | N
         if parent is not None:
             loop.remove_reader(parent)
         logger.info("stopping", pid=os.getpid(), limit_seconds=config.server.stop_timeout)
+        # New clients are turned away at once, instead of waiting in a queue that nobody serves any more.
+        for site in doors[0].sites:
+            await site.stop()
+        public.close()
         # The public door first and to its end: health tells as long as requests are under way.
         for door in doors:
             await door.cleanup()
@@ -55,9 +60,10 @@ async def _serve(config: Config, public: socket.socket, admin: socket.socket | N
 
 async def _open(sock: socket.socket, handler: Handler, config: Config) -> web.ServerRunner:
     limits = config.server
-    server = web.Server(
+    server = HttpServer(
         handler,
         access_log=None,
+        handler_cancellation=True,  # a read whose reader has gone holds no connection to slurmrestd; what may change something goes on
         keepalive_timeout=limits.keepalive_timeout,
         max_line_size=limits.max_header,
         max_field_size=limits.max_header,

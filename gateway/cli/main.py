@@ -40,7 +40,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         help="the configuration (TOML); without it, SLURM_GATEWAY_CONFIG names it",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    named = next((word for word in argv if word in _COMMANDS), None)
+    named = _command(argv)
     for name, summary in _COMMANDS.items():
         if name == named:
             importlib.import_module(f"gateway.cli.{name}").register(commands)
@@ -49,12 +49,25 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _command(argv: Sequence[str]) -> str | None:
+    """Return the command that ``argv`` names, not to be taken for the value of an option before it."""
+    words = iter(argv)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = build_parser(words).parse_args(words)
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
+        return code
     except CommandError as error:
         sys.stderr.write(f"slurm-gateway: {error.message}\nhint: {error.hint}\n")
         return error.exit_code

@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     except StoreUnavailable as error:
         raise CommandError(f"store.url: {error.cause}", "The folder must be writable for the gateway's user.") from None
     logs.set_up(config.log.level)
+    # Until there is something to reload, a reload is none; by default it would be the end of the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _allow_many_files()
     listen = config.server
     with contextlib.ExitStack() as held:
@@ -81,6 +84,7 @@ def _supervise(config: Config, public: socket.socket, admin: socket.socket | Non
             config,
             lambda lifeline: worker.run(config, public, admin, lifeline),
             multiprocess.mark_process_dead,
+            public.close,
         ).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,6 +43,16 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+        self._answered: dict[tuple[str, str, int], Counter] = {}
+
+    def answered(self, kind: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer and its time; ``kind`` and ``method`` are of a few values, ``status`` is HTTP's."""
+        counter = self._answered.get((kind, method, status))
+        if counter is None:
+            counter = self._answered[(kind, method, status)] = self.requests.labels(kind, method, str(status))
+        counter.inc()
+        self.seconds.labels(kind).observe(seconds)
+
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format; of every worker, where they share a folder."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from gateway.errors import BadRequest
@@ -34,6 +35,7 @@ class Target:
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
+@lru_cache(maxsize=512)  # those who poll ask for the same few again and again
 def canonical(raw: str) -> Target:
     """Return the one spelling of ``raw`` (a request target in origin form, RFC 9112 section 3.2.1); raise BadRequest if it has none."""
     if not raw.startswith("/") or len(raw) > _MAX_TARGET:

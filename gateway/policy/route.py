@@ -14,8 +14,8 @@ METHODS = ("GET", "POST", "DELETE")
 # A call has a name behind the version. slurmrestd takes shorter paths for some call that begins so: POST /slurmdb/v0.0.36 adds accounts.
 _CALL = re.compile(r"/slurm(?:db)?/[^/]+/.+")
 _CLUSTER = re.compile(r"/clusters/([a-z0-9][a-z0-9_-]{0,39})(/.*)")
-_CHANGING_GET = re.compile(r"/slurm/v[0-9.]+/(?:reconfigure|job/[^/]+/requeue)")
-_SUBMIT = re.compile(r"/slurm/v[0-9.]+/job/submit")
+_CHANGING_GET = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/(?:reconfigure|job/[^/]+/requeue)")
+_SUBMIT = re.compile(r"/slurm/[^/]+/job/submit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def is_proxied(path: str) -> bool:
 def route(path: str, method: str, default_cluster: str, clusters: Container[str]) -> Route:
     """Return where ``path`` leads; raise NotFound for what is not Slurm's or no cluster of ours, MethodNotAllowed for other methods."""
     cluster, inner = default_cluster, path
-    if named := _CLUSTER.fullmatch(path):
+    if path.startswith("/clusters/") and (named := _CLUSTER.fullmatch(path)):
         cluster, inner = named[1], named[2]
     if cluster not in clusters:
         raise NotFound(

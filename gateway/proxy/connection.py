@@ -65,6 +65,10 @@ class Reply:
         """Whether the head is there, or never will be."""
         return self._head_done.done()
 
+    def settled(self) -> asyncio.Future[None]:
+        """Return a future that is done when ``answered`` is true; whoever waits for it must not cancel it."""
+        return self._head_done
+
     async def head(self, timeout: float) -> None:  # noqa: ASYNC109 - kept by a timer of the loop, which costs a third of asyncio.timeout
         """Wait for the head; raise UpstreamBroken when none will come, UpstreamTimeout after ``timeout`` seconds."""
         if not self._head_done.done():
@@ -98,6 +102,11 @@ class Reply:
                 async with asyncio.timeout(timeout):
                     await self._wakeup
 
+    @property
+    def chunked(self) -> bool:
+        """Whether the body says itself where it ends."""
+        return any(name == b"transfer-encoding" for name, _ in self.headers)
+
     def whole_body(self) -> bytes | None:
         """Return the body if all of it has arrived already, else None."""
         return b"".join(self._chunks) if self.complete else None
@@ -115,6 +124,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
         self._suspect = False
+        self._sending = False
         self._exchanges = 0
         self._answered = False
         self.idle_since = 0.0
@@ -153,6 +163,14 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head)
         return reply
+
+    def expect_body(self) -> None:
+        """Note that a body follows the head: until ``body_sent``, an answer makes this connection one that is not used again."""
+        self._sending = True
+
+    def body_sent(self) -> None:
+        """Note that all of the body has gone out."""
+        self._sending = False
 
     async def send(self, data: bytes) -> None:
         """Send a piece of the body, waiting while slurmrestd does not read."""
@@ -193,6 +211,10 @@ class Connection(asyncio.Protocol):
             self._suspect = True
             if not reply.complete:
                 self._malformed(reply, error)
+        if reply.status == 0 and not reply.complete:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self._malformed(reply, ValueError("endless head"))
         if reply.complete and self._suspect:
             self.close()
 
@@ -205,7 +227,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Slurmrestd has closed: a reply that has no length is whole now."""
         reply = self._reply
-        if reply is not None and reply.status and reply.length is None:
+        if reply is not None and reply.status and reply.length is None and not reply.chunked:
             self._suspect = True
             reply.finish()
         return False
@@ -220,8 +242,9 @@ class Connection(asyncio.Protocol):
 
     def _broken_off(self, exc: Exception | None) -> UpstreamBroken:
         """Return what a connection that ended too early means: slurmrestd rejects some requests with a status line and nothing more."""
-        status = self._parser.get_status_code() if self._answered else 0
-        if status >= 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+        bare = self._answered and self._reply is not None and self._reply.status == 0
+        status = self._parser.get_status_code() if bare else 0
+        if 400 <= status < 500:  # noqa: PLR2004 - RFC 9110 section 15.5: it is the request that slurmrestd did not like
             return UpstreamBroken(
                 f"rejected with a bare {status}",
                 detail=f"slurmrestd rejected the request with status {status} and no word why. It did not act on it.",
@@ -241,11 +264,15 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        """Refuse what comes behind a whole reply: it answers nothing that was asked."""
+        if self._reply is None:
+            raise ValueError("a message without a request")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header in, within bounds."""
         reply = self._reply
-        self._head_bytes += len(name) + len(value)
-        if reply is None or len(reply.headers) >= _MAX_HEADERS or self._head_bytes > _MAX_HEAD_BYTES:
+        if reply is None or len(reply.headers) >= _MAX_HEADERS:
             raise ValueError("too many headers")
         reply.headers.append((name.lower(), value))
 
@@ -273,7 +300,8 @@ class Connection(asyncio.Protocol):
         if reply is None or reply.status == 0:
             return
         # slurmrestd closes after every error, and what it says of it in the head is not to be relied on.
-        if reply.status >= 400 or not self._parser.should_keep_alive():  # noqa: PLR2004 - RFC 9110 section 15.5
+        # An answer to half a request is not the end of that request: what is sent next would be taken for the rest of it.
+        if reply.status >= 400 or self._sending or not self._parser.should_keep_alive():  # noqa: PLR2004 - RFC 9110 section 15.5
             self._suspect = True
         reply.finish()
         self._reply = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 from gateway.config import Cluster
@@ -22,21 +21,17 @@ class Upstream:
         url = settings.url
         self._host = "localhost" if url.path is not None else str(url)
 
-    @contextlib.asynccontextmanager
-    async def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> AsyncIterator[Reply]:
-        """Send a request and give its reply once the head is there; leaving the block returns the connection.
+    def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> Exchange:
+        """Return an exchange to be entered with ``async with``: it sends the request and gives the reply once the head is there.
 
         A request that changes something goes out on a connection of its own making: then a failure to connect proves that it never
-        left. Raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
+        left. Entering raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
         """
-        connection, reply = await self._start(head, body, fresh=not repeatable, repeatable=repeatable and body is None)
-        try:
-            yield reply
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            self.pool.release(connection)
+        return Exchange(self, head, body, repeatable=repeatable)
+
+    async def start(self, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> tuple[Connection, Reply]:
+        """Send a request and return its reply, with the connection that is to be released."""
+        return await self._start(head, body, fresh=not repeatable, repeatable=repeatable and body is None)
 
     async def _start(self, head: Head, body: AsyncIterator[bytes] | None, *, fresh: bool, repeatable: bool) -> tuple[Connection, Reply]:
         connection = await self.pool.acquire(fresh=fresh)
@@ -58,15 +53,16 @@ class Upstream:
         return reply
 
     async def _send_body(self, connection: Connection, reply: Reply, body: AsyncIterator[bytes]) -> None:
-        """Send the body piece by piece, and stop when slurmrestd has already answered (RFC 9112 section 9.5)."""
-        async for piece in body:
-            if reply.answered:
-                return
+        """Send the body piece by piece, and stop as soon as slurmrestd answers (RFC 9112 section 9.5)."""
+        connection.expect_body()
+        async for piece in until(body, reply.settled()):
             try:
                 async with asyncio.timeout(self._settings.read_timeout):
                     await connection.send(piece)
             except TimeoutError:
                 raise UpstreamTimeout("slurmrestd does not read the request") from None
+        if not reply.answered:
+            connection.body_sent()
 
     async def body(self, reply: Reply) -> AsyncIterator[bytes]:
         """Yield the body of ``reply``; raise UpstreamBroken or UpstreamTimeout when it does not come to its end."""
@@ -85,3 +81,42 @@ class Upstream:
         finally:
             connection.close()
             self.pool.release(connection)
+
+
+async def until(pieces: AsyncIterator[bytes], end: asyncio.Future[None]) -> AsyncIterator[bytes]:
+    """Yield ``pieces`` until they end or ``end`` is done, whichever is first, without waiting for a piece that may never come."""
+    source = aiter(pieces)
+    while not end.done():
+        piece = asyncio.ensure_future(anext(source, b""))
+        try:
+            await asyncio.wait((piece, end), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not piece.done():
+                piece.cancel()
+                await asyncio.wait((piece,))
+        if piece.cancelled() or not (data := piece.result()):
+            return
+        yield data
+
+
+class Exchange:
+    """One request and its reply; leaving the block gives the connection back, or closes it when the reply was not read to its end."""
+
+    __slots__ = ("_body", "_connection", "_head", "_repeatable", "_upstream")
+
+    def __init__(self, upstream: Upstream, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> None:
+        self._upstream = upstream
+        self._head = head
+        self._body = body
+        self._repeatable = repeatable
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Reply:
+        self._connection, reply = await self._upstream.start(self._head, self._body, repeatable=self._repeatable)
+        return reply
+
+    async def __aexit__(self, raised: type[BaseException] | None, *_: object) -> None:
+        if self._connection is not None:
+            if raised is not None:
+                self._connection.close()
+            self._upstream.pool.release(self._connection)

@@ -7,6 +7,7 @@ nothing that failed. Which connection to use is decided here without I/O; openin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 from gateway.config import Cluster
@@ -25,6 +26,7 @@ class Pool:
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
 
     @property
     def taken(self) -> int:
@@ -49,7 +51,7 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept when it is reusable, closed when not."""
         self._leave_place()
-        if not connection.reusable:
+        if self._closed or not connection.reusable:
             connection.close()
             return
         connection.idle_since = self._loop.time()
@@ -59,6 +61,7 @@ class Pool:
 
     def close(self) -> None:
         """Close what idles; what is under way closes when it is released."""
+        self._closed = True
         for connection in self._idle:
             connection.close()
         self._idle.clear()
@@ -76,10 +79,10 @@ class Pool:
             async with asyncio.timeout(self._settings.pool_wait):
                 await turn  # the place is handed over: _taken stays as it is
         except BaseException as error:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(turn)
             if turn.done() and not turn.cancelled():
                 self._leave_place()
-            else:
-                self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise UpstreamBusy("pool_exhausted") from None
             raise

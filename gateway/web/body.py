@@ -12,6 +12,7 @@ from gateway.errors import BadRequest, RequestTimeout, TooLarge
 
 async def pieces(request: web.BaseRequest, *, limit: int, timeout: float) -> AsyncIterator[bytes]:  # noqa: ASYNC109 - a limit on each silence
     """Yield the body as it arrives; raise TooLarge above ``limit`` bytes, RequestTimeout after ``timeout`` seconds of silence."""
+    await say_continue(request)
     seen = 0
     while True:
         try:
@@ -27,6 +28,18 @@ async def pieces(request: web.BaseRequest, *, limit: int, timeout: float) -> Asy
         if seen > limit:
             raise TooLarge(f"more than {limit} bytes", detail=f"The body is larger than {limit} bytes.")
         yield piece
+
+
+async def say_continue(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1); nginx has done so for those who come through it."""
+    expect = request.headers.get("Expect")
+    if expect is None or request.version < (1, 1):
+        return
+    if expect.casefold() != "100-continue":
+        raise BadRequest("expectation_unknown", detail="The only expectation that is understood is 100-continue.")
+    if request.transport is None:
+        raise RequestTimeout("client gone")
+    request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def whole(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:  # noqa: ASYNC109 - as above

@@ -40,10 +40,11 @@ class Context:
 
 def open_context(request: web.BaseRequest, settings: Server) -> Context:
     """Read the request's id and address, from nginx if the peer is one that we believe."""
-    peer = _peer(request)
     headers = request.headers
-    trusted = peer is None or any(peer in network for network in settings.trusted_proxies)
-    address, request_id = str(peer or "local"), None
+    # A unix socket's permissions say who may be there. A peer without an address on any other listener has gone already, and proves nothing.
+    peer = None if settings.listen.path is not None else _peer(request)
+    trusted = settings.listen.path is not None or (peer is not None and any(peer in network for network in settings.trusted_proxies))
+    address, request_id = str(peer or ("local" if trusted else "unknown")), None
     if trusted:
         claimed = headers.getall("X-Request-ID", [])
         if len(claimed) == 1 and _REQUEST_ID.fullmatch(claimed[0]):
@@ -63,7 +64,7 @@ def open_context(request: web.BaseRequest, settings: Server) -> Context:
 
 
 def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the peer's address, or None for a unix socket, whose permissions say who may be there."""
+    """Return the peer's address, or None when the connection has none (any more)."""
     peername = request.transport.get_extra_info("peername") if request.transport is not None else None
     if not isinstance(peername, tuple):
         return None

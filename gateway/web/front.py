@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.config import Server
-from gateway.errors import InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
+from gateway.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
-from gateway.policy.route import METHODS, is_proxied
+from gateway.policy.route import METHODS, changes_something, is_proxied
 from gateway.web import problem
 from gateway.web.auth import AuthHandlers
 from gateway.web.context import Context, open_context
 from gateway.web.proxied import ProxiedHandler
 
 logger = structlog.get_logger()
+
+_VERSIONS = (HttpVersion10, HttpVersion11)
 
 Handler = Callable[[Context], Awaitable[web.Response]]
 
@@ -35,6 +38,7 @@ class FrontDoor:
         self._metrics = metrics
         self._settings = settings
         self._log_reads = log_reads
+        self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._table: dict[str, dict[str, Handler]] = {
             "/auth/login": {"POST": auth.login},
             "/auth/session": {"GET": auth.show_session, "DELETE": auth.end_session},
@@ -47,15 +51,33 @@ class FrontDoor:
         self._metrics.under_way.inc()
         status = 499  # what nginx logs for a client that went away before its answer
         try:
-            response = await self._answer(context)
+            response = await (self._answer(context) if request.method == "GET" else self._to_its_end(context))
             status = response.status
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
             context.cause = "client_gone"
             raise
         finally:
             self._metrics.under_way.dec()
             self._note(context, status)
         return response
+
+    async def _to_its_end(self, context: Context) -> web.StreamResponse:
+        """Answer a request that may change something even if its sender goes away meanwhile: the trail has to have how it ended."""
+        task = asyncio.create_task(self._answer(context))
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Break off what is still under way, and put it into the trail."""
+        for task in self._unfinished:
+            task.cancel()
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
+
+    def _finished(self, task: asyncio.Task[web.StreamResponse]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; a client that has gone is no news
 
     async def _answer(self, context: Context) -> web.StreamResponse:
         try:
@@ -64,6 +86,9 @@ class FrontDoor:
                 await self._before_answer(context, response)
         except Refusal as refusal:
             response = await self._refused(context, refusal)
+        except asyncio.CancelledError:
+            self._broken_off(context)
+            raise
         except ConnectionError:
             raise
         except Exception:
@@ -73,10 +98,13 @@ class FrontDoor:
 
     async def _dispatch(self, context: Context) -> web.StreamResponse:
         request = context.request
+        if request.version not in _VERSIONS:
+            raise BadRequest("http_version", detail="The gateway speaks HTTP/1.0 and HTTP/1.1.")
         target = canonical(request.raw_path)
         context.path = target.path
         if is_proxied(target.path):
             context.kind = "slurm"
+            context.changes = changes_something(request.method, target.path)
             return await self._proxied.handle(context, target, lambda response: self._before_answer(context, response))
         methods = self._table.get(target.path)
         if methods is None:
@@ -97,6 +125,17 @@ class FrontDoor:
                 await self._audit.write(self._event(context, "request", response.status))
             except Refusal as refusal:
                 # It has been carried; to hide what Slurm answered would invite doing it twice.
+                logger.error("audit_lost", request_id=context.id, cause=refusal.cause)
+
+    def _broken_off(self, context: Context) -> None:
+        """Put a changing request that was cancelled under way into the trail: nobody knows whether Slurm acted on it."""
+        if context.changes and context.identity is not None and not context.audited:
+            context.audited = True
+            context.reason = "outcome_unknown"
+            try:
+                # At once, from this thread: what cancels a request may be the end of this process.
+                self._audit.write_now(self._event(context, "request", 499))
+            except Refusal as refusal:
                 logger.error("audit_lost", request_id=context.id, cause=refusal.cause)
 
     async def _refused(self, context: Context, refusal: Refusal) -> web.StreamResponse:
@@ -136,8 +175,7 @@ class FrontDoor:
     def _note(self, context: Context, status: int) -> None:
         seconds = time.monotonic() - context.started
         method = context.request.method if context.request.method in METHODS else "other"
-        self._metrics.requests.labels(context.kind, method, str(status)).inc()
-        self._metrics.seconds.labels(context.kind).observe(seconds)
+        self._metrics.answered(context.kind, method, status, seconds)
         if context.changes or status >= 400 or context.kind == "auth" or self._log_reads:  # noqa: PLR2004 - RFC 9110 section 15.5
             logger.info(
                 "request",

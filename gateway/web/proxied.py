@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, Refusal, RequestTimeout, SlurmRefusedGateway, TooLarge, UpstreamBusy
+from gateway.errors import BadRequest, Refusal, SlurmRefusedGateway, TooLarge, UpstreamBusy
 from gateway.policy.path import Target
-from gateway.policy.route import changes_something, is_submission, route
+from gateway.policy.route import is_submission, route
 from gateway.proxy.connection import Reply
 from gateway.proxy.forward import Upstream
 from gateway.proxy.headers import Head, content_length, reply_headers, single_value
@@ -58,7 +58,6 @@ class ProxiedHandler:
         request = context.request
         identity = await self._doorman.identify(context)
         way = route(target.path, request.method, self._default_cluster, self._clusters)
-        context.changes = changes_something(request.method, way.path)
         cluster = self._clusters[way.cluster]
         async with _Uploads(self._chunked_turns, request, self._settings) as upload:
             head = Head(
@@ -151,7 +150,6 @@ class _Uploads:
         if not length:
             # slurmrestd answers 411 to a POST without a length.
             return _Upload(length=0 if request.method == "POST" else None, pieces=None)
-        await _say_continue(request)
         return _Upload(length=length, pieces=bodies.pieces(request, limit=limit, timeout=self._settings.body_timeout))
 
     async def _collected(self, limit: int) -> _Upload:
@@ -163,7 +161,6 @@ class _Uploads:
             raise UpstreamBusy("too many chunked bodies at once", detail="Too many chunked uploads are under way. Nothing was sent.") from None
         self._has_turn = True
         try:
-            await _say_continue(self._request)
             content = await bodies.whole(self._request, limit=limit, timeout=timeout)
         except BaseException:
             await self.__aexit__()
@@ -178,15 +175,3 @@ class _Uploads:
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
-
-
-async def _say_continue(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1); nginx has done so for those who come through it."""
-    expect = request.headers.get("Expect")
-    if expect is None or request.version < (1, 1):
-        return
-    if expect.casefold() != "100-continue":
-        raise BadRequest("expectation_unknown", detail="The only expectation that is understood is 100-continue.")
-    if request.transport is None:
-        raise RequestTimeout("client gone")
-    request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
