@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._reply: Reply | None = None
         self._head_bytes = 0
+        self._field_bytes = 0
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
         self._suspect = False
@@ -156,6 +157,7 @@ class Connection(asyncio.Protocol):
         reply = Reply(self, self._loop)
         self._reply = reply
         self._head_bytes = 0
+        self._field_bytes = 0
         self._exchanges += 1
         self._answered = False
         if self._transport is None or self._transport.is_closing():
@@ -272,7 +274,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header in, within bounds."""
         reply = self._reply
-        if reply is None or len(reply.headers) >= _MAX_HEADERS:
+        self._field_bytes += len(name) + len(value)
+        if reply is None or len(reply.headers) >= _MAX_HEADERS or self._field_bytes > _MAX_HEAD_BYTES:
             raise ValueError("too many headers")
         reply.headers.append((name.lower(), value))
 

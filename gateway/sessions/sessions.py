@@ -112,7 +112,8 @@ class Sessions:
         if now - cached.touched_at > self._settings.idle / _TOUCH_SHARE:
             cached.touched_at = now
             cached.identity = self._identity(cached.row, now)
-            await self._rows.touch(cached.row.id, now)
+            # Shielded, as every use of the store is: a request may be broken off at any moment, a transaction may not.
+            await asyncio.shield(self._rows.touch(cached.row.id, now))
         return cached.identity
 
     async def end(self, identity: Identity) -> None:

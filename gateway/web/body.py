@@ -30,13 +30,20 @@ async def pieces(request: web.BaseRequest, *, limit: int, timeout: float) -> Asy
         yield piece
 
 
-async def say_continue(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1); nginx has done so for those who come through it."""
+def expects_continue(request: web.BaseRequest) -> bool:
+    """Tell whether the client waits to be told to send its body; raise BadRequest for any other expectation."""
     expect = request.headers.get("Expect")
     if expect is None or request.version < (1, 1):
-        return
+        return False
     if expect.casefold() != "100-continue":
         raise BadRequest("expectation_unknown", detail="The only expectation that is understood is 100-continue.")
+    return True
+
+
+async def say_continue(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1); nginx has done so for those who come through it."""
+    if not expects_continue(request):
+        return
     if request.transport is None:
         raise RequestTimeout("client gone")
     request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

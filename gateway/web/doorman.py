@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.errors import NotPermitted
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
@@ -30,7 +32,9 @@ class Doorman:
         else:
             # presented() gives a token, credentials, or raises.
             assert who.credentials is not None  # noqa: S101 - for the type checker
-            identity = for_one_request(await self.sign_in(context, who.credentials), self._one_shot_lifetime)
+            # Whoever goes away meanwhile does not leave an attempt half counted or a code half used.
+            signed_in = await asyncio.shield(self.sign_in(context, who.credentials))
+            identity = for_one_request(signed_in, self._one_shot_lifetime)
         context.username = identity.username
         context.identity = identity
         if who.claimed_name is not None and who.claimed_name != identity.username:

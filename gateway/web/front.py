@@ -22,6 +22,7 @@ from gateway.web.proxied import ProxiedHandler
 
 logger = structlog.get_logger()
 
+_GRACE = 1.0
 _VERSIONS = (HttpVersion10, HttpVersion11)
 
 Handler = Callable[[Context], Awaitable[web.Response]]
@@ -69,10 +70,13 @@ class FrontDoor:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Break off what is still under way, and put it into the trail."""
-        for task in self._unfinished:
-            task.cancel()
-        await asyncio.gather(*self._unfinished, return_exceptions=True)
+        """Let what goes on without its client come to its end, for a moment; then break it off, and put it into the trail."""
+        unfinished = set(self._unfinished)
+        if unfinished:
+            _, late = await asyncio.wait(unfinished, timeout=_GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _finished(self, task: asyncio.Task[web.StreamResponse]) -> None:
         self._unfinished.discard(task)

@@ -139,6 +139,7 @@ class _Uploads:
             raise BadRequest(
                 "content_encoded", detail="The body is compressed, which slurmrestd does not take.", hint="Send it without Content-Encoding."
             )
+        bodies.expects_continue(request)
         length = content_length(request.headers.getall("Content-Length", []))
         chunked = "Transfer-Encoding" in request.headers
         if request.method == "GET" and (length or chunked):

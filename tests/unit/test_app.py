@@ -53,7 +53,7 @@ async def test_reloading_what_is_broken_raises_nothing(tmp_path: Path, broken: s
             (tmp_path / broken).mkdir()
         else:
             fakes.private(tmp_path / broken, b"nonsense")
-        application.reload()
+        await application.reload()
 
 
 async def test_several_clusters_are_ready_each_by_its_name(tmp_path: Path) -> None:

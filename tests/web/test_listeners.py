@@ -79,7 +79,7 @@ async def test_reload_signs_with_the_new_key_at_once(house: House) -> None:
     await house.ask("GET", PING, fakes.bearer(token))
     fresh = b"the next key of slurm's, that is long enough\n"
     await fakes.write_private(house.slurm.path.parent / "jwt.key", fresh)
-    await asyncio.to_thread(house.application.reload)
+    await house.application.reload()
     await house.ask("GET", PING, fakes.bearer(token))
     minted = str(house.slurm.seen[1].field("x-slurm-user-token"))
     assert jwt.decode(minted, fresh, algorithms=["HS256"])["sun"] == "alice"
@@ -87,7 +87,7 @@ async def test_reload_signs_with_the_new_key_at_once(house: House) -> None:
 
 async def test_reload_with_a_key_that_cannot_be_read_goes_on_with_the_old_one_and_says_so(house: House) -> None:
     await fakes.write_private(house.slurm.path.parent / "jwt.key", b"short")
-    await asyncio.to_thread(house.application.reload)
+    await house.application.reload()
     answer = await house.ask("GET", PING, fakes.bearer(await house.token()))
     minted = str(house.slurm.seen[0].field("x-slurm-user-token"))
     assert (answer.status, jwt.decode(minted, fakes.JWT_KEY, algorithms=["HS256"])["sun"]) == (200, "alice")
@@ -99,6 +99,6 @@ async def test_reload_writes_the_trail_to_a_new_file_when_the_old_one_was_moved_
     assert trail is not None
     await house.ask("GET", PING)
     await asyncio.to_thread(trail.rename, trail.with_suffix(".1"))
-    await asyncio.to_thread(house.application.reload)
+    await house.application.reload()
     await house.ask("GET", PING)
     assert len(await house.audit()) == 1

@@ -77,14 +77,6 @@ async def test_nobody_reaches_slurmrestd_before_the_doorman_has_said_who_it_is(w
     assert way.slurm.connections == 0
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "changes"), [("POST", SUBMIT, True), ("GET", "/slurm/v0.0.38/ping", False), ("GET", "/slurm/v0.0.39/reconfigure", True)]
-)
-async def test_whether_it_changes_something_is_noted(way: Way, make: Make, method: str, target: str, changes: bool) -> None:
-    _, context = await way.go(make(method, target))
-    assert context.changes == changes
-
-
 JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
