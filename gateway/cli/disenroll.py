@@ -6,12 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from gateway.cli.configuration import configuration
-from gateway.cli.people import People, note, on_store, user_name
-from gateway.cli.privileges import act_as_owner_of, operator
+from gateway.cli.people import People, note, on_store, prepare
 from gateway.errors import CommandError
 from gateway.signin.enrolment import disenrol
-from gateway.store.migrate import database_path
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -23,17 +20,14 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 
 def run(arguments: argparse.Namespace) -> int:
     """Disenrol, and say what was taken away."""
-    user = user_name(arguments.user)
-    config = configuration(arguments)
-    by = operator()
-    act_as_owner_of(database_path(config.store.url).parent)
-    note(config, "disenrol", user, by)
+    task = prepare(arguments)
+    note(task, "disenrol")
 
     async def action(people: People) -> tuple[int, int]:
-        return await disenrol(people.authenticators, people.sessions, user)
+        return await disenrol(people.authenticators, people.sessions, task.user)
 
-    factors, sessions = on_store(config, action)
+    factors, sessions = on_store(task.config, action)
     if not factors and not sessions:
-        raise CommandError(f"{user} has no second factor", "Check the spelling: it is Slurm's, with its capitals.")
-    sys.stdout.write(f"{user}: {factors} second factor(s) and {sessions} session(s) ended\n")
+        raise CommandError(f"{task.user} has no second factor", "Check the spelling: it is Slurm's, with its capitals.")
+    sys.stdout.write(f"{task.user}: {factors} second factor(s) and {sessions} session(s) ended\n")
     return 0

@@ -11,12 +11,10 @@ from typing import Any
 
 import segno
 
-from gateway.cli.configuration import configuration, key_ring
-from gateway.cli.people import People, note, on_store, user_name
-from gateway.cli.privileges import act_as_owner_of, operator
+from gateway.cli.configuration import key_ring
+from gateway.cli.people import People, note, on_store, prepare
 from gateway.errors import CommandError
 from gateway.signin.enrolment import Enrolled, enrol
-from gateway.store.migrate import database_path
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -29,25 +27,22 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 
 def run(arguments: argparse.Namespace) -> int:
     """Enrol and show what the person needs; nothing of it can be shown again."""
-    user = user_name(arguments.user)
-    config = configuration(arguments)
-    by = operator()
-    act_as_owner_of(database_path(config.store.url).parent)
-    ring = key_ring(config)
-    note(config, "enrol", user, by)
+    task = prepare(arguments)
+    ring = key_ring(task.config)
+    note(task, "enrol")
 
     async def action(people: People) -> Enrolled | None:
-        return await enrol(people.authenticators, ring, username=user, issuer=config.totp.issuer, now=time.time())
+        return await enrol(people.authenticators, ring, username=task.user, issuer=task.config.totp.issuer, now=time.time())
 
-    enrolled = on_store(config, action)
+    enrolled = on_store(task.config, action)
     if enrolled is None:
-        note(config, "refusal", user, by, reason="already_enrolled")
-        raise CommandError(f"{user} has a second factor already", f"To replace it: slurm-gateway disenroll {user}, then enroll again.")
+        note(task, "refusal", reason="already_enrolled")
+        raise CommandError(f"{task.user} has a second factor already", f"To replace it: slurm-gateway disenroll {task.user}, then enroll again.")
     if arguments.json:
         fields = {"secret": enrolled.secret, "otpauth_uri": enrolled.otpauth_uri, "recovery_codes": list(enrolled.recovery_codes)}
         sys.stdout.write(json.dumps(fields) + "\n")
     else:
-        sys.stdout.write(_for_people(user, enrolled, qr=sys.stdout.isatty()))
+        sys.stdout.write(_for_people(task.user, enrolled, qr=sys.stdout.isatty()))
     return 0
 
 

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
+from gateway.cli.configuration import configuration
+from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.config import Config
 from gateway.errors import CommandError, Refusal
 from gateway.observe.audit import AuditTrail, Event
+from gateway.slurm.names import is_well_formed
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
-from gateway.store.migrate import migrate
+from gateway.store.migrate import database_path, migrate
 from gateway.store.sessions import SessionStore
 
 _T = TypeVar("_T")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def user_name(text: str) -> str:
     """Return ``text`` if a Slurm user could be called that; raise CommandError otherwise."""
-    if _NAME.fullmatch(text) is None:
+    if not is_well_formed(text):
         raise CommandError(f"{text!r} is no user name", "Give the name as Slurm spells it, in letters, digits, '.', '_' and '-'.", exit_code=2)
     return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a command is to do something to, for whom, and on whose word."""
+
+    user: str
+    config: Config
+    by: str
+
+
+def prepare(arguments: argparse.Namespace) -> Task:
+    """Read the user and the configuration, and go on as the gateway's own user; raise CommandError."""
+    user = user_name(arguments.user)
+    task = Task(user=user, config=configuration(arguments), by=operator())
+    act_as_owner_of(database_path(task.config.store.url).parent)
+    return task
 
 
 class People:
@@ -52,14 +72,14 @@ async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
         await database.close()
 
 
-def note(config: Config, event: str, user: str, by: str, *, reason: str | None = None) -> None:
-    """Write to the audit trail what ``by`` is about to do to ``user``; raise CommandError when it cannot be written.
+def note(task: Task, event: str, *, reason: str | None = None) -> None:
+    """Write to the audit trail what is about to be done; raise CommandError when it cannot be written.
 
     ``reason`` says why it was not done after all.
     """
     try:
-        trail = AuditTrail(config.audit.file)
-        trail.write_now(Event(event=event, at=time.time(), user=user, address="local", reason=reason, cause=f"by {by}"))
+        trail = AuditTrail(task.config.audit.file)
+        trail.write_now(Event(event=event, at=time.time(), user=task.user, address="local", reason=reason, cause=f"by {task.by}"))
         trail.close()
     except Refusal as refusal:
         raise CommandError(f"audit.file: {refusal.cause}", "What cannot be written down is not done: make the audit file writable.") from None

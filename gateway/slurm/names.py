@@ -13,6 +13,11 @@ from dataclasses import dataclass
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
+def is_well_formed(name: str) -> bool:
+    """Tell whether a Slurm user could be called ``name``."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A Slurm user as the directory spells it: ``username`` and numeric ``uid``."""
@@ -35,7 +40,7 @@ class NameRules:
 
     def refusal(self, subject: Subject) -> str | None:
         """Return why nothing may be minted for ``subject``, or None when it may."""
-        if _NAME.fullmatch(subject.username) is None:
+        if not is_well_formed(subject.username):
             return "name_malformed"
         if subject.username.isdigit():
             return "name_all_digits"

@@ -23,6 +23,8 @@ from gateway.web.doorman import Doorman
 
 # A reply up to this size is taken whole: its meaning can be read, and it goes out in one piece.
 _SMALL = 64 * 1024
+# A request up to this size is taken whole first, so that one that is slow to send it holds no connection to slurmrestd meanwhile.
+_SMALL_UPLOAD = 1024 * 1024
 # Of the releases that hide a refused token behind a 500 without a cause, all serve this version, and its ping names the cause.
 _TELLTALE = "/slurm/v0.0.36/ping"
 
@@ -151,7 +153,10 @@ class _Uploads:
         if not length:
             # slurmrestd answers 411 to a POST without a length.
             return _Upload(length=0 if request.method == "POST" else None, pieces=None)
-        return _Upload(length=length, pieces=bodies.pieces(request, limit=limit, timeout=self._settings.body_timeout))
+        pieces = bodies.pieces(request, limit=limit, timeout=self._settings.body_timeout)
+        if length <= _SMALL_UPLOAD:
+            pieces = _once(b"".join([piece async for piece in pieces]))
+        return _Upload(length=length, pieces=pieces)
 
     async def _collected(self, limit: int) -> _Upload:
         timeout = self._settings.body_timeout

@@ -153,7 +153,7 @@ async def test_a_body_that_breaks_off_is_never_carried_as_if_it_were_whole(house
 async def test_an_upload_that_is_under_way_holds_no_place_once_it_broke_off(build: Build) -> None:
     house = await build(clusters__main={"pool": 1})
     _, writer = await house.connect()
-    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Content-Length", "100"))) + b"{}")
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Content-Length", "2000000"))) + b"{}")
     await fakes.until(lambda: house.slurm.seen)
     writer.close()
     answer = await house.ask("GET", "/slurm/v0.0.38/ping", await fields(house))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.people import People, note, on_store, user_name
+from gateway.cli.people import People, Task, note, on_store, user_name
 from gateway.config import load
 from gateway.errors import CommandError
 from gateway.store.authenticators import AuthenticatorRow
@@ -42,6 +42,6 @@ def test_a_store_in_no_folder_ends_the_command(tmp_path: Path) -> None:
 
 
 def test_the_trail_says_who_did_it(config: Path) -> None:
-    note(load(config), "enrol", "alice", "root", reason="why")
+    note(Task(user="alice", config=load(config), by="root"), "enrol", reason="why")
     (line,) = fakes.json_lines(config.parent / "audit.log")
     assert (line["user"], line["reason"], line["address"], line["cause"]) == ("alice", "why", "local", "by root")
