@@ -140,6 +140,7 @@ def service(layout: Layout, record: Record, built: Sequence[Path]) -> Service:
         user=USER,
         argv=tuple(command(layout, record, "serve")),
         env=variables(layout),
+        nice=-5,  # everybody waits for the door: the twenty threads of a busy slurmrestd are not to keep it waiting
         reads=(layout.gateway_config, layout.gateway / "ldap-password", layout.gateway / "jwt_hs256.key", *built),
         socket=layout.gateway_socket,
         ready=lambda: _healthy(layout, record.ports["admin"]),

@@ -40,11 +40,21 @@ class Namespace:
         """Do the same with a log that keeps all it says."""
         run_logged(self.command(argv, user), log, limit=limit)
 
-    def start(self, argv: Sequence[str | Path], user: str, *, env: Mapping[str, str], umask: int, log: Path, number: Path) -> Process:
+    def start(
+        self,
+        argv: Sequence[str | Path],
+        user: str,
+        prefix: Sequence[str] = (),
+        *,
+        env: Mapping[str, str],
+        umask: int,
+        log: Path,
+        number: Path,
+    ) -> Process:
         """Start a program inside that stays when this command has ended; it writes its inner number to the file `number`."""
         number.unlink(missing_ok=True)
         script = f'umask {umask:03o}; echo $$ >"$1.new"; mv "$1.new" "$1"; shift; exec "$@" </dev/null'
-        inside = ["setsid", "--fork", "sh", "-c", script, "sh", str(number), *_as(user), *map(str, argv)]
+        inside = ["setsid", "--fork", "sh", "-c", script, "sh", str(number), *prefix, *_as(user), *map(str, argv)]
         run_logged(self.command(inside, "root"), log, env=env, limit=20)
         process = within(self.holder, int(number.read_text())) if wait_until(number.exists, 10) else None
         if process is None:

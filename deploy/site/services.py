@@ -28,6 +28,7 @@ class Service:
     ready: Callable[[], bool]
     env: Mapping[str, str] = field(default_factory=environment)
     umask: int = 0o077
+    nice: int = 0
     reads: tuple[Path, ...] = ()
     """Files whose change means that it must be started anew."""
     socket: Path | None = None
@@ -40,7 +41,7 @@ class Service:
 
     def fingerprint(self) -> str:
         """Return what it is started from, as one word."""
-        digest = hashlib.sha256(repr((self.user, self.argv, sorted(self.env.items()), self.umask)).encode())
+        digest = hashlib.sha256(repr((self.user, self.argv, sorted(self.env.items()), self.umask, self.nice)).encode())
         for path in self.reads:
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()
@@ -71,8 +72,9 @@ class Services:
         if service.socket is not None:
             service.socket.unlink(missing_ok=True)
         fingerprint = service.fingerprint()
+        prefix = ["nice", "-n", str(service.nice)] if service.nice else []
         process = self._space.start(
-            service.argv, service.user, env=service.env, umask=service.umask, log=log, number=layout.run / f"{service.name}.number"
+            service.argv, service.user, prefix, env=service.env, umask=service.umask, log=log, number=layout.run / f"{service.name}.number"
         )
         with self._memory.change() as record:
             record.services[service.name] = Started(process=process, fingerprint=fingerprint)

@@ -158,7 +158,6 @@ class Cluster(Section):
     pool: int = Field(16, ge=1, le=100, description="connections a worker opens at once; slurmrestd bears 124 in all, from everyone")
     pool_wait: Duration = Field(30.0, description="how long a request waits for one of them before the answer is 503")
     pool_idle: Duration = Field(5.0, description="an idle connection is closed after this, for slurmrestd never closes one")
-    batch_wait: Duration = Field(0.005, le=1.0, description="with several requests under way, how long one more may wait to be sent with others")
     connect_timeout: Duration = Field(5.0, description="longest wait for a connection")
     answer_timeout: Duration = Field(120.0, description="longest wait for the first byte of the answer")
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")

@@ -1,1 +1,1 @@
-"""Carrying it: ``headers`` (allow-lists, pure) → ``forward`` (one request) → ``batching`` → ``pool`` → ``connection`` (one exchange, llhttp)."""
+"""Carrying it: ``headers`` (allow-lists, pure) → ``forward`` (one request) → ``pool`` → ``connection`` (one exchange, llhttp)."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 from gateway.config import Cluster
 from gateway.errors import UpstreamBroken, UpstreamTimeout
-from gateway.proxy.batching import Batcher
 from gateway.proxy.connection import Connection, Reply
 from gateway.proxy.headers import Head
 from gateway.proxy.pool import Pool
@@ -19,7 +18,6 @@ class Upstream:
     def __init__(self, settings: Cluster, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
         self.pool = Pool(settings, loop)
-        self._batcher = Batcher(loop, settings.batch_wait)
         url = settings.url
         self._host = "localhost" if url.path is not None else str(url)
 
@@ -48,14 +46,10 @@ class Upstream:
         return await self._start(head, body, fresh=True, repeatable=False)
 
     async def _send(self, connection: Connection, head: Head, body: AsyncIterator[bytes] | None) -> Reply:
-        await self._batcher.set_out()
-        try:
-            reply = connection.start(head.encode(self._host))
-            if body is not None:
-                await self._send_body(connection, reply, body)
-            await reply.head(self._settings.answer_timeout)
-        finally:
-            self._batcher.arrive()
+        reply = connection.start(head.encode(self._host))
+        if body is not None:
+            await self._send_body(connection, reply, body)
+        await reply.head(self._settings.answer_timeout)
         return reply
 
     async def _send_body(self, connection: Connection, reply: Reply, body: AsyncIterator[bytes]) -> None:

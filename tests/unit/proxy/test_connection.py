@@ -101,6 +101,8 @@ SUSPECT: dict[str, Callable[[Connection], None]] = {
     "stray bytes in the same piece": lambda connection: connection.data_received(GOOD + b"0123456789012345678"),
     "another reply in the same piece": lambda connection: connection.data_received(GOOD + GOOD),
     "another head in the same piece": lambda connection: connection.data_received(GOOD + b"HTTP/1.1 200 OK\r\n\r\n"),
+    "half a head in the same piece": lambda connection: connection.data_received(GOOD + b"HTTP/1.1 200 OK\r\nX-A: "),
+    "half a status line in the same piece": lambda connection: connection.data_received(GOOD + b"HTTP/1.1 2"),
     "garbage": lambda connection: connection.data_received(b"garbage\r\n\r\n"),
     "its end": lambda connection: connection.connection_lost(None),
     "our closing it": lambda connection: connection.close(),
@@ -230,6 +232,29 @@ async def test_interim_replies_without_end_are_given_up() -> None:
     for _ in range(200):
         connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: %s\r\n\r\n" % (b"x" * 1000))
     assert wire.closed
+
+
+ENDLESS = {
+    "a status line": b"HTTP/1.1 200 ",
+    "a name": b"HTTP/1.1 200 OK\r\nX-",
+    "a value": b"HTTP/1.1 200 OK\r\nX-A: ",
+    "an interim head": b"HTTP/1.1 103 Early Hints\r\nX-A: ",
+    "a head after an interim one": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nX-A: ",
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+async def test_what_has_no_end_is_given_up_long_before_it_fills_the_memory(case: str) -> None:
+    connection, wire = connected()
+    reply = connection.start(HEAD)
+    connection.data_received(ENDLESS[case])
+    fed = 0
+    while not wire.closed and fed < 25_000_000:
+        connection.data_received(b"x" * 16384)
+        fed += 16384
+    with pytest.raises(UpstreamBroken):
+        await answered(reply)
+    assert (fed < 2**17, connection.reusable) == (True, False)
 
 
 async def test_starting_on_a_connection_that_has_closed_is_a_broken_reply() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,52 @@ async def test_who_was_cancelled_just_as_the_place_came_hands_it_on(cluster: Clu
     assert (pool.taken, pool.waiting) == (0, 0)
 
 
+async def test_a_place_that_comes_free_as_a_waiter_is_cancelled_goes_to_the_next_one(cluster: Cluster) -> None:
+    pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
+    held = await pool.acquire(fresh=True)
+    first, second = asyncio.create_task(pool.acquire(fresh=True)), asyncio.create_task(pool.acquire(fresh=True))
+    await fakes.until(lambda: pool.waiting == 2)
+    first.cancel()
+    held.close()
+    pool.release(held)  # in the same tick: nobody has noticed yet that the first one gave up
+    connection = await second
+    connection.close()
+    pool.release(connection)
+    assert (first.cancelled(), pool.taken, pool.waiting) == (True, 0, 0)
+
+
+async def test_a_place_that_comes_free_as_the_only_waiter_is_cancelled_is_free(cluster: Cluster) -> None:
+    pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
+    held = await pool.acquire(fresh=True)
+    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    await fakes.until(lambda: pool.waiting == 1)
+    waiting.cancel()
+    held.close()
+    pool.release(held)
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (waiting.cancelled(), pool.taken, pool.waiting) == (True, 0, 0)
+
+
+@pytest.mark.parametrize("released_first", [True, False])
+async def test_who_has_waited_too_long_as_a_place_comes_free_is_refused_or_has_it(cluster: Cluster, released_first: bool) -> None:
+    loop = asyncio.get_running_loop()
+    pool = Pool(changed(cluster, pool=1, pool_wait=0.02), loop)
+    held = await pool.acquire(fresh=True)
+    held.close()
+    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    await asyncio.sleep(0)
+    # Due in the same turn of the loop as the waiter's limit, just before or just after it.
+    loop.call_at(loop.time() + (0.0199 if released_first else 0.0201), pool.release, held)
+    time.sleep(0.03)  # noqa: ASYNC251 - so that both are due when the loop looks next
+    (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+    if isinstance(outcome, Connection):
+        outcome.close()
+        pool.release(outcome)
+    else:
+        assert isinstance(outcome, UpstreamBusy)
+    assert (pool.taken, pool.waiting) == (0, 0)
+
+
 async def test_a_place_comes_back_when_the_connection_cannot_be_opened(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
     await slurm.stop()
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
@@ -195,3 +242,11 @@ async def test_closing_the_pool_closes_what_idles(pool: Pool, slurm: fakes.FakeS
     pool.release(await used(await pool.acquire(fresh=True)))
     pool.close()
     await fakes.until(lambda: slurm.open == 0)
+
+
+async def test_what_is_released_after_the_pool_was_closed_is_closed(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
+    connection = await used(await pool.acquire(fresh=True))
+    pool.close()
+    pool.release(connection)
+    await fakes.until(lambda: slurm.open == 0)
+    assert (slurm.connections, pool.taken) == (1, 0)
