@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,18 @@ def test_a_port_that_is_taken_is_said() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(CommandError, match=rf"^server\.admin_listen: cannot listen on 127\.0\.0\.1:{port}: .*in use"):
             bind(Endpoint(host="127.0.0.1", port=port), "server.admin_listen")
+
+
+def test_a_unix_socket_whose_queue_is_full_is_live(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as full, contextlib.ExitStack() as waiting:
+        full.bind(str(tmp_path / "s"))
+        full.listen(0)
+        for _ in range(2):  # the queue holds one
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            refused = client.connect_ex(str(tmp_path / "s"))
+        started = time.monotonic()
+        with pytest.raises(CommandError, match=r"^server\.listen: cannot listen on "):
+            bind(unix(tmp_path / "s"), "server.listen")
+        assert (refused, time.monotonic() - started < 5) == (errno.EAGAIN, True)
+        full.accept()[0].close()  # it is still the one that is there

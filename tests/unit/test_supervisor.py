@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -17,10 +18,10 @@ from tests.web import fakes
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[dict[str, fakes.Gateway]]:
-    """One that the tests leave running, one to stop and one to kill; all started at once."""
+    """One to stop, which the last test does, and one to kill; both started at once."""
     with contextlib.ExitStack() as stack:
         gateways = {}
-        for name in ("running", "stopped", "killed"):
+        for name in ("stopped", "killed"):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workers-")))
             config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock"}})
             gateways[name] = stack.enter_context(fakes.Gateway(config, "--workers", "2"))
@@ -29,7 +30,7 @@ def started() -> Iterator[dict[str, fakes.Gateway]]:
 
 @pytest.fixture
 def gateway(started: dict[str, fakes.Gateway]) -> fakes.Gateway:
-    return started["running"].serving(2)
+    return started["stopped"].serving(2)
 
 
 def alive(pid: int) -> bool:
@@ -57,16 +58,6 @@ def test_sighup_reaches_every_worker(gateway: fakes.Gateway) -> None:
     fakes.wait_for(lambda: len(gateway.events("reloaded")) == 2)
 
 
-def test_a_stop_ends_every_worker_and_takes_sockets_and_shared_folder_away(started: dict[str, fakes.Gateway]) -> None:
-    gateway = started["stopped"].serving(2)
-    workers = gateway.workers
-    gateway.tell(signal.SIGTERM)
-    assert gateway.ended() == 0
-    assert [pid for pid in workers if alive(pid)] == []
-    assert gateway.sockets == []
-    assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []
-
-
 def test_when_the_supervisor_is_killed_its_workers_end(started: dict[str, fakes.Gateway]) -> None:
     gateway = started["killed"].serving(2)
     workers = gateway.workers
@@ -84,3 +75,21 @@ def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(gateway: f
     (died,) = gateway.events("worker_died")
     assert (died["pid"], died["status"], second in gateway.workers) == (first, -signal.SIGKILL, True)
     assert [fakes.ask_now(gateway.public, "GET", "/health/live")[0] for _ in range(10)] == [200] * 10
+
+
+async def test_a_stop_refuses_new_clients_finishes_what_is_under_way_and_leaves_nothing_behind(gateway: fakes.Gateway) -> None:
+    workers = gateway.workers
+    folder = gateway.config.parent
+    async with fakes.slurmrestd(folder) as slurm:
+        gate = slurm.behaviour = fakes.Gate()
+        token = fakes.session_of(folder / "gateway.db", "alice")
+        under_way = asyncio.create_task(fakes.ask_at(gateway.public, "POST", "/slurm/v0.0.38/job/submit", fakes.bearer(token), b"{}"))
+        await fakes.until(lambda: slurm.seen)
+        gateway.tell(signal.SIGTERM)
+        await fakes.until(lambda: fakes.refuses(gateway.public))
+        gate.open.set()
+        assert (await under_way).status == 200
+    assert await asyncio.to_thread(gateway.ended) == 0
+    assert [pid for pid in workers if alive(pid)] == []
+    assert gateway.sockets == []
+    assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []

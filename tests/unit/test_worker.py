@@ -22,10 +22,10 @@ PING = "/slurm/v0.0.38/ping"
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[dict[str, fakes.Gateway]]:
-    """A gateway for each test of its own, all started at once, each where another one has died."""
+    """Two gateways started at once, each where another one has died: the tests of its end, which are the last, end theirs."""
     with contextlib.ExitStack() as stack:
         gateways = {}
-        for name, settings in {"patient": {}, "impatient": {"stop_timeout": "100ms"}, "reloaded": {}}.items():
+        for name, settings in {"patient": {}, "impatient": {"stop_timeout": "100ms"}}.items():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="worker-")))
             config = fakes.site(folder, f"unix:{folder}/slurmrestd.sock", {"server": {"admin_listen": f"unix:{folder}/admin.sock", **settings}})
             bind(load(config).server.listen, "server.listen").close()  # a stale socket is left
@@ -53,52 +53,12 @@ def with_the(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("gateway", [name], indirect=True)
 
 
-class Gate:
-    """A slurmrestd that answers when it is allowed to."""
-
-    def __init__(self, slurm: fakes.FakeSlurmrestd) -> None:
-        self.open = asyncio.Event()
-        slurm.behaviour = self.behave
-
-    async def behave(self, request: fakes.Request) -> bool:
-        await self.open.wait()
-        return await fakes.FINE(request)
-
-
 @with_the("patient")
-async def test_a_stop_lets_the_request_under_way_finish_while_health_is_still_told(
-    gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str
-) -> None:
-    gate = Gate(slurm)
-    under_way = asyncio.create_task(fakes.ask_at(gateway.public, "POST", SUBMIT, fakes.bearer(token), b"{}"))
-    await fakes.until(lambda: slurm.seen)
-    gateway.tell(signal.SIGTERM)
-    await fakes.until(lambda: gateway.events("stopping"))
-    still = await fakes.ask_at(gateway.admin, "GET", "/health/live")
-    gate.open.set()
-    answer = await under_way
-    code = await asyncio.to_thread(gateway.ended)
-    assert (answer.status, still.status, code, len(slurm.seen)) == (200, 200, 0, 1)
-    assert gateway.sockets == []
-
-
-@with_the("impatient")
-async def test_a_stop_does_not_wait_longer_than_it_may(gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str) -> None:
-    slurm.behaviour = fakes.hangs()
-    under_way = asyncio.create_task(fakes.ask_at(gateway.public, "GET", PING, fakes.bearer(token)))
-    await fakes.until(lambda: slurm.seen)
-    gateway.tell(signal.SIGTERM)
-    code = await asyncio.to_thread(gateway.ended)
-    (outcome,) = await asyncio.gather(under_way, return_exceptions=True)
-    assert (code, isinstance(outcome, asyncio.IncompleteReadError)) == (0, True)
-
-
-@with_the("reloaded")
 def test_a_stale_socket_was_replaced(gateway: fakes.Gateway) -> None:
     assert fakes.ask_now(gateway.public, "GET", "/health/live")[0] == 200
 
 
-@with_the("reloaded")
+@with_the("patient")
 async def test_sighup_reads_the_key_anew_without_dropping_anybody(gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str) -> None:
     reader, writer = await asyncio.open_unix_connection(gateway.public)
     writer.write(fakes.encode("GET", PING, fakes.bearer(token), close=False))
@@ -115,3 +75,39 @@ async def test_sighup_reads_the_key_anew_without_dropping_anybody(gateway: fakes
         "alice",
         "alice",
     ]
+
+
+# The end.
+
+
+@with_the("patient")
+async def test_a_stop_lets_the_request_under_way_finish_while_health_is_still_told_and_new_clients_are_refused(
+    gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str
+) -> None:
+    gate = slurm.behaviour = fakes.Gate()
+    under_way = asyncio.create_task(fakes.ask_at(gateway.public, "POST", SUBMIT, fakes.bearer(token), b"{}"))
+    await fakes.until(lambda: slurm.seen)
+    gateway.tell(signal.SIGTERM)
+    await fakes.until(lambda: fakes.refuses(gateway.public))
+    still = await fakes.ask_at(gateway.admin, "GET", "/health/live")
+    gate.open.set()
+    answer = await under_way
+    code = await asyncio.to_thread(gateway.ended)
+    assert (answer.status, still.status, code, len(slurm.seen)) == (200, 200, 0, 1)
+    assert gateway.sockets == []
+
+
+@with_the("impatient")
+async def test_a_stop_does_not_wait_longer_than_it_may_and_the_trail_has_the_change_that_it_broke_off(
+    gateway: fakes.Gateway, slurm: fakes.FakeSlurmrestd, token: str
+) -> None:
+    slurm.behaviour = fakes.hangs()
+    asked = (("GET", PING), ("POST", SUBMIT))
+    under_way = [asyncio.create_task(fakes.ask_at(gateway.public, *words, fakes.bearer(token))) for words in asked]
+    await fakes.until(lambda: len(slurm.seen) == 2)
+    gateway.tell(signal.SIGTERM)
+    code = await asyncio.to_thread(gateway.ended)
+    outcomes = await asyncio.gather(*under_way, return_exceptions=True)
+    assert (code, [type(outcome) for outcome in outcomes]) == (0, [asyncio.IncompleteReadError] * 2)
+    (line,) = fakes.json_lines(gateway.config.parent / "audit.log")
+    assert [line[key] for key in ("event", "method", "user", "status", "reason")] == ["request", "POST", "alice", 499, "outcome_unknown"]

@@ -199,6 +199,18 @@ OK = b'{"meta":{},"errors":[]}'
 FINE = replies(http(200, OK))
 
 
+class Gate:
+    """A behaviour that answers once ``open`` is set."""
+
+    def __init__(self, reply: Behaviour = FINE) -> None:
+        self.open = asyncio.Event()
+        self._reply = reply
+
+    async def __call__(self, request: Request) -> bool:
+        await self.open.wait()
+        return await self._reply(request)
+
+
 class FakeSlurmrestd:
     """Listens on a unix socket and does with each request what ``behaviour`` says; ``script`` comes first, one behaviour a request."""
 
@@ -483,6 +495,17 @@ def ask_now(door: str, method: str, target: str, fields: Fields = ()) -> tuple[i
             data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), body
+
+
+def refuses(door: str) -> bool:
+    """Tell whether a unix socket is there, but takes no connection."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(LIMIT)
+        try:
+            client.connect(door)
+        except ConnectionRefusedError:
+            return True
+    return False
 
 
 async def ask_at(door: str, method: str, target: str, fields: Fields = (), body: bytes | None = None) -> Answer:

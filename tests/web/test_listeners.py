@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import jwt
 import pytest
 
+from gateway import app
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
@@ -83,6 +85,25 @@ async def test_reload_signs_with_the_new_key_at_once(house: House) -> None:
     await house.ask("GET", PING, fakes.bearer(token))
     minted = str(house.slurm.seen[1].field("x-slurm-user-token"))
     assert jwt.decode(minted, fresh, algorithms=["HS256"])["sun"] == "alice"
+
+
+@pytest.mark.parametrize("slow", ["load_signing_key", "load_key_ring"])
+async def test_while_a_file_is_slow_to_be_read_anew_requests_are_answered(house: House, monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    read, reading, gate = getattr(app, slow), threading.Event(), threading.Event()
+
+    def slowly(where: object) -> object:
+        reading.set()
+        gate.wait(fakes.LIMIT)
+        return read(where)
+
+    monkeypatch.setattr(app, slow, slowly)
+    house.application.start_reload()
+    await fakes.until(reading.is_set)
+    answer = await house.ask("GET", PING, fakes.bearer(await house.token()))
+    told = "reloaded" in house.log
+    gate.set()
+    await fakes.until(lambda: '"reloaded"' in house.log)
+    assert (answer.status, told, "reload_failed" in house.log) == (200, False, False)
 
 
 async def test_reload_with_a_key_that_cannot_be_read_goes_on_with_the_old_one_and_says_so(house: House) -> None:

@@ -174,6 +174,22 @@ async def test_a_sign_in_larger_than_any_sign_in_is_refused(house: House) -> Non
     assert (answer.status, answer.reason) == (413, "too_large")
 
 
+async def test_who_waits_for_100_continue_is_told_and_then_signed_in(house: House) -> None:
+    body = login_body(otp=await house.code())
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", "/auth/login", [("Expect", "100-continue"), ("Content-Length", str(len(body)))]))
+    assert (await fakes.read_head(reader))[0] == 100
+    writer.write(body)
+    answer = await fakes.read_answer(reader)
+    writer.close()
+    assert (answer.status, answer.interim, answer.json["username"]) == (200, (), "alice")
+
+
+async def test_a_sign_in_with_another_expectation_is_refused(house: House) -> None:
+    answer = await house.ask("POST", "/auth/login", [("Expect", "the-best")], login_body(otp=await house.code()))
+    assert (answer.status, answer.reason, answer.interim, house.directory.asked) == (400, "bad_request", (), [])
+
+
 # The session.
 
 

@@ -128,6 +128,18 @@ async def test_a_large_reply_with_a_length_that_breaks_off_is_cut_off(house: Hou
     assert (answer.status, answer.whole) == (200, False)
 
 
+CUT_CHUNKS = [b"", b"5", b"5\r\n", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5\r\nhello\r\n0\r\nX-A: b\r\n"]
+
+
+@pytest.mark.parametrize("came", CUT_CHUNKS)
+async def test_a_reply_in_chunks_that_breaks_off_is_cut_off(house: House, came: bytes) -> None:
+    house.slurm.behaviour = fakes.replies(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + came, close=True)
+    reader, writer = await start(house)
+    answer = await fakes.read_answer(reader)
+    writer.close()
+    assert (answer.whole, b"hello".startswith(answer.body)) == (False, True)
+
+
 async def test_a_large_reply_that_stalls_is_cut_off(build: Build) -> None:
     house = await build(clusters__main={"read_timeout": "50ms"})
 

@@ -119,6 +119,36 @@ async def test_a_submission_with_an_unknown_outcome_is_in_the_trail(house: House
     assert [(line["event"], line["reason"], line["user"]) for line in await house.audit()] == [("refusal", "upstream_broken", "alice")]
 
 
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_change_that_is_broken_off_is_in_the_trail_with_its_outcome_unknown(
+    house: House, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    monkeypatch.setattr("gateway.web.front._GRACE", 0.01)
+    house.slurm.behaviour = fakes.hangs()
+    _, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, fakes.bearer(await house.token()), b"{}"))
+    await fakes.until(lambda: house.slurm.seen)
+    if not stays:
+        writer.transport.abort()
+        await fakes.until(lambda: "client_gone" in house.log)
+    await house.application.front.close()
+    writer.close()
+    (line,) = await house.audit()
+    assert [line[key] for key in ("event", "user", "path", "status", "reason")] == ["request", "alice", SUBMIT, 499, "outcome_unknown"]
+
+
+async def test_a_change_by_get_whose_client_went_away_is_in_the_trail_once(house: House) -> None:
+    gate = house.slurm.behaviour = fakes.Gate()
+    _, writer = await house.connect()
+    writer.write(fakes.encode("GET", "/slurm/v0.0.39/reconfigure", fakes.bearer(await house.token())))
+    await fakes.until(lambda: house.slurm.seen)
+    writer.transport.abort()
+    await fakes.until(lambda: "client_gone" in house.log)
+    gate.open.set()
+    await house.application.front.close()
+    assert [(line["event"], line["user"], line["path"]) for line in await house.audit()] == [("request", "alice", "/slurm/v0.0.39/reconfigure")]
+
+
 async def test_a_read_leaves_no_line(house: House) -> None:
     await house.ask("GET", PING, fakes.bearer(await house.token()))
     assert await house.audit() == []

@@ -71,6 +71,47 @@ async def test_a_slurmrestd_that_breaks_off_is_asked_once_and_the_outcome_called
     assert len(house.slurm.seen) == len(BROKEN)
 
 
+@both
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 "])
+async def test_a_head_without_end_is_broken_and_its_connection_closed(house: House, method: str, head: bytes) -> None:
+    poured = 0
+
+    async def pours(request: fakes.Request) -> bool:
+        nonlocal poured
+        await request.read_body()
+        await request.say(head)
+        while not request.writer.transport.is_closing():
+            await request.say(b"1" * 65536)
+            poured += 65536
+        return False
+
+    house.slurm.behaviour = pours
+    answer = await ASK[method](house)
+    await fakes.until(lambda: house.slurm.open == 0)
+    assert (answer.status, answer.reason) == (502, "upstream_broken")
+    assert poured < 4 * 2**20
+
+
+BARE = ["HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 413 X\r\n", "HTTP/1.1 411 Length Required\r\nConnection: Close\r\n", "HTTP/1.1 404 "]
+NOT_BARE = [
+    "HTTP/1.1 500 X\r\n",
+    "HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\n{",
+    "HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\n",
+    "HTTP/1.1 400 X\r\nContent-Length: 9\r\n\r\n{",
+    "HTTP/1.1 2",
+    "HTTP/1.1 4",
+    "HTTP/1.1 200 OK\r\n",
+]
+
+
+@pytest.mark.parametrize(("said", "acted"), [*((said, "did not act on it") for said in BARE), *((said, "not known") for said in NOT_BARE)])
+async def test_only_a_bare_4xx_tells_that_slurmrestd_did_not_act(house: House, said: str, acted: str) -> None:
+    house.slurm.behaviour = fakes.replies(said.encode(), close=True)
+    answer = await post(house)
+    assert (answer.status, answer.reason, len(house.slurm.seen)) == (502, "upstream_broken", 1)
+    assert acted in str(answer.json["detail"])
+
+
 async def test_after_whatever_slurmrestd_did_the_next_request_is_answered_on_a_new_connection(house: House) -> None:
     bodies = {}
     for case, behaviour in BROKEN.items():
@@ -146,6 +187,8 @@ async def test_reads_share_a_connection(house: House) -> None:
     [
         fakes.http(200, fakes.OK) + b"s" * 19,
         fakes.http(200, fakes.OK) + fakes.http(200, b'{"for":"somebody else"}'),
+        fakes.http(200, fakes.OK) + b"HTTP/1.1 200 OK\r\nX-A: ",
+        fakes.http(200, fakes.OK) + b"HTTP/1.1 2",
         fakes.http(200, fakes.OK, "Connection: close"),
         fakes.http(404, fakes.OK),
         fakes.http(500, fakes.OK),
@@ -232,3 +275,34 @@ async def test_a_request_that_waited_for_a_place_gets_it(build: Build) -> None:
     second = asyncio.create_task(get(house))
     gate.set()
     assert [(await first).status, (await second).status] == [200, 200]
+
+
+# The client goes away.
+
+
+async def leave(house: House, method: str, target: str, body: bytes | None = None) -> None:
+    """Send a request, and go away once slurmrestd has it."""
+    _, writer = await house.connect()
+    writer.write(fakes.encode(method, target, fakes.bearer(await house.token()), body))
+    await fakes.until(lambda: house.slurm.seen)
+    writer.transport.abort()
+
+
+async def test_a_read_whose_client_went_away_frees_its_place_at_once(build: Build) -> None:
+    house = await build(clusters__main={"pool": 1, "pool_wait": "5s", "answer_timeout": "60s"})
+    house.slurm.script = [fakes.hangs()]
+    await leave(house, "GET", PING)
+    assert ((await get(house)).status, house.slurm.connections) == (200, 2)
+
+
+async def test_a_change_whose_client_went_away_goes_on(build: Build) -> None:
+    house = await build(clusters__main={"pool": 1, "pool_wait": "50ms"})
+    gate = fakes.Gate(fakes.replies(fakes.http(200, b'{"job_id":4711}')))
+    house.slurm.script = [gate]
+    await leave(house, "POST", SUBMIT, JOB)
+    await fakes.until(lambda: "client_gone" in house.log)
+    meanwhile = await get(house)
+    gate.open.set()
+    await house.application.front.close()  # which waits for it
+    assert (meanwhile.reason, house.slurm.connections) == ("upstream_busy", 1)
+    assert [(line["user"], line["status"], line["job_id"]) for line in await house.audit("request")] == [("alice", 200, 4711)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -10,6 +11,8 @@ from tests.web import fakes
 from tests.web.conftest import Build, House
 
 SUBMIT = "/slurm/v0.0.38/job/submit"
+PING = "/slurm/v0.0.38/ping"
+LARGE = ("Content-Length", "2000000")  # more than is taken whole before a connection is
 JSON = ("Content-Type", "application/json")
 CHUNKED = ("Transfer-Encoding", "chunked")
 
@@ -100,6 +103,35 @@ async def test_an_odd_request_line_reaches_slurmrestd_as_an_ordinary_one_or_not_
     assert {(seen.line, seen.body) for seen in house.slurm.seen} <= {(f"POST {SUBMIT} HTTP/1.1", b"{}")}
 
 
+@pytest.mark.parametrize("version", [" HTTP/2.0", " HTTP/1.2", " HTTP/3.0", " HTTP/0.9", " http/1.1", ""])
+async def test_a_request_of_another_version_is_refused(house: House, version: str) -> None:
+    head = fakes.encode("GET", PING, await fields(house)).partition(b"\r\n")[2]
+    answer = await house.raw(f"GET {PING}{version}\r\n".encode() + head)
+    assert (answer.status, answer.reason, house.slurm.seen) == (400, "bad_request", [])
+
+
+NOT_HTTP = {
+    "a line without a colon": b"hunter2\r\n",
+    "a name with a blank": b"hunter 2: hunter2\r\n",
+    "a header above the limit": b"X-A: " + b"hunter2" * 10_000 + b"\r\n",
+    "a name above the limit": b"hunter2" * 10_000 + b": a\r\n",
+    "two lengths": b"X-A: hunter2\r\nContent-Length: 2\r\nContent-Length: 3\r\n",
+}
+
+
+@pytest.mark.parametrize("case", NOT_HTTP)
+async def test_what_is_not_http_is_answered_in_our_own_form_and_nothing_of_it_repeated(house: House, case: str) -> None:
+    reader, writer = await house.connect()
+    writer.write(b"POST /hunter2 HTTP/1.1\r\nHost: a\r\n" + NOT_HTTP[case] + b"\r\n")
+    answer = await fakes.read_answer(reader)
+    rest = await reader.read()
+    writer.close()
+    assert (answer.status, answer.reason, answer.field("server"), rest) == (400, "bad_request", "slurm-gateway", b"")
+    assert re.fullmatch("[0-9a-f]{32}", str(answer.field("x-request-id")))
+    assert answer.json["request_id"] == answer.field("x-request-id")
+    assert "hunter" not in f"{answer.fields}{answer.body!r}{house.log}"
+
+
 @pytest.mark.parametrize("chunk", [b"2;a=b\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nX-SLURM-USER-NAME: root\r\n\r\n"])
 async def test_chunk_extensions_and_trailers_do_not_cross(house: House, chunk: bytes) -> None:
     await house.raw(fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + chunk)
@@ -186,6 +218,37 @@ async def test_slurmrestd_may_answer_before_the_upload_is_finished(house: House)
     assert (answer.status, answer.body) == (413, b"too much")
     await reader.read()  # the gateway takes the rest, so that the answer is not lost, and closes
     writer.close()
+
+
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("sent", [0, 2, 1_900_000])
+async def test_an_early_answer_reaches_at_once_a_client_that_sends_nothing_more(build: Build, close: bool, sent: int) -> None:
+    house = await build(server={"body_timeout": "60s"}, clusters__main={"read_timeout": "60s"})
+
+    async def answers_early(request: fakes.Request) -> bool:
+        await request.reader.readexactly(sent)  # by then the gateway waits for the rest
+        await request.say(fakes.http(413, b"too much"))
+        return not close
+
+    house.slurm.behaviour = answers_early
+    answer = await house.raw(fakes.encode("POST", SUBMIT, await fields(house, LARGE)) + b"x" * sent)
+    assert (answer.status, answer.body) == (413, b"too much")
+
+
+@pytest.mark.parametrize("pieces", [(fakes.http(200, fakes.OK),), (fakes.http(200, fakes.OK)[:-1], fakes.OK[-1:])])
+async def test_a_connection_that_had_its_answer_before_the_upload_was_finished_carries_no_other_request(
+    house: House, pieces: tuple[bytes, ...]
+) -> None:
+    """Slurmrestd would take what is sent on it next for the rest of the upload."""
+    house.slurm.script = [fakes.replies(*pieces, body=False)]
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, LARGE)) + b"{}")
+    first = await fakes.read_answer(reader)
+    second = await house.ask("GET", PING, await fields(house))
+    writer.close()
+    assert (first.body, second.body) == (fakes.OK, fakes.OK)
+    assert [(seen.connection, seen.line) for seen in house.slurm.seen] == [(1, f"POST {SUBMIT} HTTP/1.1"), (2, f"GET {PING} HTTP/1.1")]
+    await fakes.until(lambda: house.slurm.open == 1)
 
 
 async def test_an_upload_is_carried_at_slurmrestds_pace(house: House) -> None:

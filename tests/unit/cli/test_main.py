@@ -65,6 +65,22 @@ def test_the_command_line_goes_before_the_environment(run: Run, config: Path, mo
     assert run("--config", config, "check").code == 0
 
 
+@pytest.mark.parametrize("option", [("--config", "serve"), ("--config=serve",)])
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_configuration_that_is_called_like_a_command_is_none(run: Run, option: tuple[str, ...], command: str) -> None:
+    ran = run(*option, command, "--help")
+    assert (ran.code, f"usage: slurm-gateway {command} " in ran.out) == (0, True)
+
+
+@pytest.mark.parametrize("option", [("--config", "serve"), ("--config=serve",)])
+def test_a_configuration_that_is_called_like_a_command_can_be_checked(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(config.rename(config.with_name("serve")).parent)
+    ran = run(*option, "check")
+    assert (ran.code, ran.out, ran.err) == (0, "serve: nothing is wrong\n", "")
+
+
 @pytest.mark.parametrize("code", [1, 2, 3])
 def test_a_failure_is_one_line_a_hint_and_its_code(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def fails(_arguments: object) -> int:
@@ -92,12 +108,18 @@ def test_an_interrupt_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert run("check").code == 130
 
 
-def test_a_reader_that_went_away_is_no_traceback() -> None:
+# Writes to standard output, and loads nothing of the server.
+WRITES = "nginx main --include /a --pid /b --error-log /c --access-log /d --temp-dir /e"
+
+
+@pytest.mark.parametrize(("words", "buffered"), [(WRITES, True), (WRITES, False), ("--help", False)])
+def test_a_reader_that_went_away_is_a_failure_without_a_word(words: str, buffered: bool) -> None:
     reading, writing = os.pipe()
     os.close(reading)
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "gateway", *words.split()]
     with os.fdopen(writing, "w") as pipe:
-        done = subprocess.run([sys.executable, "-u", "-m", "gateway", "--help"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.stderr == ""
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]}, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_help_loads_nothing_of_the_server() -> None:

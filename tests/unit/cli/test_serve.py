@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,18 @@ def test_nothing_is_made_when_there_are_problems(run: Run, config: Path) -> None
     before = sorted(config.parent.iterdir())
     run("--config", config, "serve")
     assert sorted(config.parent.iterdir()) == before
+
+
+def test_a_reload_that_is_asked_for_too_early_is_not_the_end(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time that there are sockets to send requests to, there is somebody who may send SIGHUP."""
+    found: list[object] = []
+    monkeypatch.setattr("gateway.worker.run", lambda *_: found.append(signal.getsignal(signal.SIGHUP)))
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        ran = run("--config", config, "serve")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (ran.code, found) == (0, [signal.SIG_IGN])
 
 
 def test_a_live_socket_is_refused_in_one_line_and_left_alone(run: Run, config: Path) -> None:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from deploy.site import ports
+
 BASE = "dc=demo,dc=example"
 PEOPLE = f"ou=people,{BASE}"
 GUESTS = f"ou=guests,{BASE}"
@@ -146,7 +148,8 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], Slapd]:
     password_file = folder / "service.password"
     password_file.write_text(SERVICE_PASSWORD + "\n")
     password_file.chmod(0o600)
-    port, secure_port = _free_ports(2)
+    # From a range that no connection of another test takes its port from meanwhile.
+    port, secure_port = ports.choose({}, {"plain": False, "secure": False}).values()
     server = Slapd(
         url=f"ldap://127.0.0.1:{port}",
         secure_url=f"ldaps://127.0.0.1:{secure_port}",
@@ -174,14 +177,6 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 def _certificates(folder: Path) -> tuple[Path, Path]:

@@ -319,7 +319,7 @@ async def test_a_server_that_hangs_is_given_up_within_the_time_out_and_holds_no_
     start_tls: bool,
     answers: list[bytes],
 ) -> None:
-    directory = make(urls=[f"{scheme}://127.0.0.1:{strangers(*answers).port}"], timeout="200ms", start_tls=start_tls, max_binds=1)
+    directory = make(urls=[f"{scheme}://127.0.0.1:{strangers(*answers).port}"], timeout="50ms", start_tls=start_tls, max_binds=1)
     started = time.monotonic()
     for _ in range(2):
         with pytest.raises(DirectoryUnavailable):
@@ -361,7 +361,7 @@ async def test_a_file_that_has_gone_missing_makes_the_directory_unavailable(make
 async def test_a_server_that_makes_no_sense_lets_nobody_in(make: Make, strangers: Callable[..., Stranger], answers: list[bytes]) -> None:
     outcome: object
     try:
-        outcome = await make(urls=[f"ldap://127.0.0.1:{strangers(*answers).port}"], timeout="100ms").authenticate("alice", RIGHT)
+        outcome = await make(urls=[f"ldap://127.0.0.1:{strangers(*answers).port}"], timeout="50ms").authenticate("alice", RIGHT)
     except DirectoryUnavailable as unavailable:
         outcome = unavailable
     assert not isinstance(outcome, Person)

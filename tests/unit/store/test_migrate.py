@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -109,6 +111,85 @@ def test_what_root_makes_belongs_to_the_folders_owner(path: Path, monkeypatch: p
         migrate(url_of(path))
         given = [(file.name, file.stat().st_uid) for file in sorted(path.parent.iterdir())]
     assert given == [("gateway.db", owner), ("gateway.db.lock", owner)]
+
+
+@pytest.mark.parametrize("by_root", [True, False])
+@pytest.mark.parametrize("kind", ["soft", "soft to nothing", "hard"])
+@pytest.mark.parametrize("name", ["gateway.db", "gateway.db.lock"])
+def test_a_link_is_refused_and_where_it_leads_left_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, by_root: bool) -> None:
+    target = path.with_name("precious")
+    if kind != "soft to nothing":
+        target.write_bytes(b"")
+        target.chmod(0o644)
+    (path.with_name(name).hardlink_to if kind == "hard" else path.with_name(name).symlink_to)(target)
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if by_root else OWNER)
+    with pytest.raises(StoreUnavailable):
+        migrate(url_of(path))
+    if kind == "soft to nothing":
+        assert not target.exists()
+    else:
+        assert (target.read_bytes(), target.stat().st_mode & 0o777, target.stat().st_uid) == (b"", 0o644, path.parent.stat().st_uid)
+
+
+@pytest.mark.parametrize("by_root", [True, False])
+def test_a_store_that_others_could_read_becomes_its_owners_alone(path: Path, monkeypatch: pytest.MonkeyPatch, by_root: bool) -> None:
+    migrate(url_of(path))
+    files = [path, path.with_name("gateway.db.lock")]
+    for file in files:
+        file.chmod(0o644)
+        if os.geteuid() == 0 and not by_root:
+            os.chown(file, OWNER, OWNER)
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if by_root else owner)
+    migrate(url_of(path))
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 2
+
+
+def test_a_new_store_keeps_a_log_before_anybody_opens_it(path: Path) -> None:
+    """Two who turned it on at once would fail on each other's locks, for which SQLite does not wait."""
+    migrate(url_of(path))
+    assert path.read_bytes()[18:20] == b"\x02\x02"  # https://www.sqlite.org/fileformat.html section 1.3.3
+
+
+AT_ONCE = """
+import asyncio, os, sys, traceback
+from gateway.store.engine import open_database
+from gateway.store.migrate import migrate
+
+async def write(url):
+    database = open_database(url, 10.0)
+    async with database.write() as connection:
+        await connection.exec_driver_sql("INSERT INTO attempts VALUES (?, 'account', 'alice', 1.0)", (str(os.getpid()),))
+    await database.close()
+
+def start(url, go):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.close(go[1])
+        os.read(go[0], 1)
+        migrate(url)
+        asyncio.run(write(url))
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+for number in range(4):
+    go = os.pipe()
+    children = [start(f"sqlite:///{sys.argv[1]}/{number}.db", go) for _ in range(3)]
+    os.close(go[1])
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(go[0])
+"""
+
+
+def test_processes_that_make_open_and_write_at_once_do_not_fail(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert [query(tmp_path / f"{number}.db", "SELECT count(*) FROM attempts") for number in range(4)] == [[(3,)]] * 4
 
 
 def test_a_store_that_a_newer_gateway_has_shaped_is_refused_and_left_as_it_is(path: Path) -> None:

@@ -9,7 +9,11 @@ from sqlalchemy import Column, LargeBinary, String, Table, create_engine, inspec
 
 from gateway.store.tables import metadata, sessions
 
-CONSTRAINTS = [(table, constraint) for table in metadata.sorted_tables for constraint in (*table.constraints, *table.indexes)]
+CONSTRAINTS = [
+    (table, constraint)
+    for table in metadata.sorted_tables
+    for constraint in sorted((*table.constraints, *table.indexes), key=lambda constraint: str(constraint.name))
+]
 
 
 def test_the_tables_are_what_the_migrations_make(store_path: Path) -> None:

@@ -11,13 +11,13 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-Peer = tuple[str, int] | tuple[str, int, int, int] | str
+Peer = tuple[str, int] | tuple[str, int, int, int] | str | None
 Make = Callable[..., web.Request]
 
 
 @pytest.fixture
 def make() -> Make:
-    """Make a request; its peer is a unix socket unless it is given as an address."""
+    """Make a request; its peer is a unix socket unless it is given as an address, or None for one that has gone."""
 
     def made(method: str = "GET", target: str = "/", fields: Sequence[tuple[str, str]] = (), *, peer: Peer = "", **more: object) -> web.Request:
         transport = Mock(spec=asyncio.Transport)

@@ -36,6 +36,14 @@ def test_another_peer_is_its_own_address_and_gets_an_id_of_ours(make: Make, peer
     assert (context.address, context.id == "a" * 32) == (address, False)
 
 
+@pytest.mark.parametrize("peer", [None, ""])
+def test_a_peer_on_tcp_that_has_gone_tells_nothing(make: Make, peer: Peer) -> None:
+    """A unix socket has no address either, but there the listener says that it is one."""
+    request = make(fields=[("X-Request-ID", "a" * 32), ("X-Forwarded-For", "192.0.2.9")], peer=peer)
+    context = open_context(request, settings("0.0.0.0/0", "::/0", listen="127.0.0.1:1"))
+    assert (context.address, context.id == "a" * 32) == ("unknown", False)
+
+
 FORWARDED = {
     "192.0.2.9": "192.0.2.9",
     "evil, 192.0.2.9": "192.0.2.9",
