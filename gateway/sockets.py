@@ -51,6 +51,6 @@ def _remove_if_stale(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
             return
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # Linux does not wait for room in the queue of a unix socket
             pass
     raise OSError(None, "something listens there already")

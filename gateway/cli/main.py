@@ -64,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = build_parser(words).parse_args(words)
-        code = int(arguments.run(arguments))
-        sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
-        return code
+        try:
+            arguments = build_parser(words).parse_args(words)
+            return int(arguments.run(arguments))
+        finally:
+            sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
     except CommandError as error:
         sys.stderr.write(f"slurm-gateway: {error.message}\nhint: {error.hint}\n")
         return error.exit_code

@@ -120,7 +120,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._reply: Reply | None = None
-        self._head_bytes = 0
+        self._bodiless_bytes = 0
+        self._body_came = False
         self._field_bytes = 0
         self._writable: asyncio.Future[None] | None = None
         self._paused = False
@@ -156,7 +157,7 @@ class Connection(asyncio.Protocol):
         """Send ``head`` and return the reply that will come."""
         reply = Reply(self, self._loop)
         self._reply = reply
-        self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._field_bytes = 0
         self._exchanges += 1
         self._answered = False
@@ -207,16 +208,17 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._answered = True
+        self._body_came = False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._suspect = True
             if not reply.complete:
                 self._malformed(reply, error)
-        if reply.status == 0 and not reply.complete:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self._malformed(reply, ValueError("endless head"))
+        # What is no body is a head or a trailer, and is kept by the parser until it ends.
+        self._bodiless_bytes = 0 if self._body_came else self._bodiless_bytes + len(data)
+        if self._bodiless_bytes > _MAX_HEAD_BYTES and not reply.complete:
+            self._malformed(reply, ValueError("endless head or trailer"))
         if reply.complete and self._suspect:
             self.close()
 
@@ -294,6 +296,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Pass a piece of the body on."""
+        self._body_came = True
         if self._reply is not None:
             self._reply.feed(data)
 

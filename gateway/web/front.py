@@ -52,7 +52,7 @@ class FrontDoor:
         self._metrics.under_way.inc()
         status = 499  # what nginx logs for a client that went away before its answer
         try:
-            response = await (self._answer(context) if request.method == "GET" else self._to_its_end(context))
+            response = await (self._to_its_end(context) if _may_change(request) else self._answer(context))
             status = response.status
         except (ConnectionError, asyncio.CancelledError):
             context.cause = "client_gone"
@@ -193,6 +193,16 @@ class FrontDoor:
                 cause=context.cause,
                 ms=round(seconds * 1000, 1),
             )
+
+
+def _may_change(request: web.BaseRequest) -> bool:
+    """Tell whether the request may change something, in whatever spelling its path comes."""
+    if request.method != "GET":
+        return True
+    try:
+        return changes_something(request.method, canonical(request.raw_path).path)
+    except Refusal:
+        return False
 
 
 async def _alive(_context: Context) -> web.Response:

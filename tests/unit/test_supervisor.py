@@ -40,6 +40,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def counters_of(pid: int) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{pid}.db"))
+
+
 def refusals(gateway: fakes.Gateway) -> float:
     _, metrics = fakes.ask_now(gateway.admin, "GET", "/metrics")
     found = re.search(rb'^slurm_gateway_refusals_total\{reason="credentials_required"\} ([0-9.]+)$', metrics, re.MULTILINE)
@@ -92,4 +96,4 @@ async def test_a_stop_refuses_new_clients_finishes_what_is_under_way_and_leaves_
     assert await asyncio.to_thread(gateway.ended) == 0
     assert [pid for pid in workers if alive(pid)] == []
     assert gateway.sockets == []
-    assert list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{workers[0]}.db")) == []
+    assert counters_of(workers[0]) == []

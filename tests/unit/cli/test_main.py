@@ -112,7 +112,9 @@ def test_an_interrupt_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch)
 WRITES = "nginx main --include /a --pid /b --error-log /c --access-log /d --temp-dir /e"
 
 
-@pytest.mark.parametrize(("words", "buffered"), [(WRITES, True), (WRITES, False), ("--help", False)])
+@pytest.mark.parametrize(
+    ("words", "buffered"), [(WRITES, True), (WRITES, False), ("--help", False), ("--help", True), ("--version", True), ("check --help", True)]
+)
 def test_a_reader_that_went_away_is_a_failure_without_a_word(words: str, buffered: bool) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -239,6 +239,7 @@ ENDLESS = {
     "a name": b"HTTP/1.1 200 OK\r\nX-",
     "a value": b"HTTP/1.1 200 OK\r\nX-A: ",
     "an interim head": b"HTTP/1.1 103 Early Hints\r\nX-A: ",
+    "a trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: ",
     "a head after an interim one": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nX-A: ",
 }
 

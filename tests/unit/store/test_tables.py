@@ -12,7 +12,7 @@ from gateway.store.tables import metadata, sessions
 CONSTRAINTS = [
     (table, constraint)
     for table in metadata.sorted_tables
-    for constraint in sorted((*table.constraints, *table.indexes), key=lambda constraint: str(constraint.name))
+    for constraint in sorted((*table.constraints, *table.indexes), key=lambda thing: str(getattr(thing, "name", "")))
 ]
 
 
