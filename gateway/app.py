@@ -106,7 +106,7 @@ class Application:
             logger.error("reload_failed", what=what, cause=str(error))
 
     def _health(self) -> Health:
-        probes = {"store": self._database.ping, "directory": self._directory.ping}
+        probes = {"store": self._database.ping, "directory": self._directory.ping, "audit": self._audit.require}
         for name, access in self._clusters.items():
             single = len(self._clusters) == 1
             probes["slurmrestd" if single else f"slurmrestd.{name}"] = access.upstream.ping

@@ -146,7 +146,7 @@ class Throttled(Refusal):
     status = 429
     reason = "throttled"
     title = "Too many attempts"
-    default_detail = "Too many sign-ins failed in a short time."
+    default_detail = "Too many sign-ins failed in a short time, or are being checked at this moment."
     default_hint = "Wait for the seconds that Retry-After names, then try once with a fresh code."
 
 
@@ -181,6 +181,8 @@ class AuditUnavailable(Unavailable):
 
     reason = "audit_unavailable"
     title = "The audit trail cannot be written"
+    default_detail = "What cannot be written down is not done, and the audit trail cannot be written to. A one-time code that was sent is used up."
+    default_hint = "Tell your administrators; then try again, with the next code."
 
 
 class UpstreamBusy(Unavailable):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp.http_parser
 
-from gateway.config import Config, SecretFileError, read_secret
+from gateway.config import Config, Parts, SecretFileError, read_secret
 from gateway.slurm.keys import load_signing_key
 from gateway.store.migrate import database_path, shape_problem
 from gateway.store.sealing import load_key_ring
@@ -17,7 +17,12 @@ from gateway.store.sealing import load_key_ring
 
 def problems(config: Config) -> tuple[str, ...]:
     """Return everything that is wrong with what ``config`` names, each as ``key: what``; empty when the gateway can start."""
-    return (*_parser(), *_secrets(config), *_files(config), *_folders(config))
+    return problems_of(Parts.of(config))
+
+
+def problems_of(parts: Parts) -> tuple[str, ...]:
+    """Return the same of those sections that are right in themselves."""
+    return (*_parser(), *_secrets(parts), *_files(parts), *_folders(parts))
 
 
 def has_c_parser() -> bool:
@@ -30,12 +35,14 @@ def _parser() -> Iterator[str]:
         yield "aiohttp: its C parser is missing or switched off (AIOHTTP_NO_EXTENSIONS); the gateway does not run without it"
 
 
-def _secrets(config: Config) -> Iterator[str]:
-    yield from _attempt("store.key_ring_file", lambda: load_key_ring(config.store.key_ring_file))
-    password = config.directory.bind_password_file
+def _secrets(parts: Parts) -> Iterator[str]:
+    if parts.store is not None:
+        ring = parts.store.key_ring_file
+        yield from _attempt("store.key_ring_file", lambda: load_key_ring(ring))
+    password = parts.directory.bind_password_file if parts.directory is not None else None
     if password is not None:
         yield from _attempt("directory.bind_password_file", lambda: read_secret(password))
-    for name, cluster in config.clusters.items():
+    for name, cluster in parts.clusters.items():
         key = "jwt_key_file" if cluster.jwt_key_file is not None else "jwt_private_key_file"
         yield from _attempt(f"clusters.{name}.{key}", lambda cluster=cluster: load_signing_key(cluster))  # type: ignore[misc]
 
@@ -47,8 +54,8 @@ def _attempt(key: str, read: Callable[[], object]) -> Iterator[str]:
         yield f"{key}: {error}"
 
 
-def _files(config: Config) -> Iterator[str]:
-    ca_file = config.directory.ca_file
+def _files(parts: Parts) -> Iterator[str]:
+    ca_file = parts.directory.ca_file if parts.directory is not None else None
     if ca_file is not None:
         try:
             ssl.create_default_context(cafile=str(ca_file))
@@ -56,15 +63,18 @@ def _files(config: Config) -> Iterator[str]:
             yield f"directory.ca_file: {ca_file} holds no certificate in PEM"
         except OSError as error:
             yield f"directory.ca_file: {ca_file} cannot be read: {error.strerror}"
-    if problem := shape_problem(config.store.url):
-        yield f"store.url: {database_path(config.store.url)} {problem}"
+    if parts.store is not None and (problem := shape_problem(parts.store.url)):
+        yield f"store.url: {database_path(parts.store.url)} {problem}"
 
 
-def _folders(config: Config) -> Iterator[str]:
-    yield from _writable("store.url", database_path(config.store.url))
-    if config.audit.file is not None:
-        yield from _writable("audit.file", config.audit.file)
-    for key, listen in (("server.listen", config.server.listen), ("server.admin_listen", config.server.admin_listen)):
+def _folders(parts: Parts) -> Iterator[str]:
+    if parts.store is not None:
+        yield from _writable("store.url", database_path(parts.store.url))
+    if parts.audit is not None and parts.audit.file is not None:
+        yield from _writable("audit.file", parts.audit.file)
+    if parts.server is None:
+        return
+    for key, listen in (("server.listen", parts.server.listen), ("server.admin_listen", parts.server.admin_listen)):
         if listen is not None and listen.path is not None:
             yield from _folder(key, Path(listen.path).parent)
 

@@ -106,6 +106,8 @@ class Supervisor:
         self._closing()
         self._tell(signal.SIGTERM)
         self._await_end(self._stop_timeout + _KILL_AFTER)
+        if self._workers:
+            logger.error("workers_killed", pids=sorted(self._workers), waited_seconds=self._stop_timeout + _KILL_AFTER)
         self._tell(signal.SIGKILL)
         self._await_end(_KILL_AFTER)
 

@@ -19,6 +19,9 @@ from gateway.web.server import HttpServer
 
 logger = structlog.get_logger()
 
+# For what is left when every request has been answered or broken off: writing out the last answers.
+_CLOSE_TIMEOUT = 1.0
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -52,7 +55,8 @@ async def _serve(config: Config, public: socket.socket, admin: socket.socket | N
         for site in doors[0].sites:
             await site.stop()
         public.close()
-        # The public door first and to its end: health tells as long as requests are under way.
+        # aiohttp would wait for its limit twice over, and only then would what is broken off be put into the trail.
+        await application.front.drain(config.server.stop_timeout)
         for door in doors:
             await door.cleanup()
     logger.info("stopped", pid=os.getpid())
@@ -69,7 +73,7 @@ async def _open(sock: socket.socket, handler: Handler, config: Config) -> web.Se
         max_field_size=limits.max_header,
         auto_decompress=False,
     )
-    runner = web.ServerRunner(server, shutdown_timeout=limits.stop_timeout)
+    runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_TIMEOUT)
     await runner.setup()
     await web.SockSite(runner, sock, backlog=BACKLOG).start()
     return runner

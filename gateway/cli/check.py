@@ -9,8 +9,10 @@ from typing import Any
 
 from gateway import preflight
 from gateway.cli.configuration import EXIT_CONFIGURATION
-from gateway.config import Config, ConfigurationError, load
+from gateway.cli.privileges import act_as_owner_of
+from gateway.config import Config, ConfigurationError, Parts, load
 from gateway.errors import CommandError
+from gateway.store.migrate import database_path
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -41,5 +43,15 @@ def _problems(arguments: argparse.Namespace) -> tuple[list[str], Config | None]:
     try:
         config = load(arguments.config)
     except ConfigurationError as error:
-        return [str(problem) for problem in error.problems], None
+        # What its right sections name is looked at all the same: everything at once, not one thing after the other.
+        _judge_as_the_gateway(error.parts)
+        return [*map(str, error.problems), *preflight.problems_of(error.parts)], None
+    _judge_as_the_gateway(Parts.of(config))
     return list(preflight.problems(config)), config
+
+
+def _judge_as_the_gateway(parts: Parts) -> None:
+    """See the files with the eyes of the one who will have to read them, not with root's, who may read all."""
+    folder = database_path(parts.store.url).parent if parts.store is not None else None
+    if folder is not None and folder.is_dir():
+        act_as_owner_of(folder)

@@ -4,7 +4,7 @@
 ``reference`` (the table in README.md, made from the model)
 """
 
-from gateway.config.load import ConfigurationError, Problem, load, parse
+from gateway.config.load import ConfigurationError, Parts, Problem, load, parse
 from gateway.config.model import Audit, Cluster, Config, Directory, Log, Server, Sessions, Slurm, Store, Throttle, Totp
 from gateway.config.secrets import Secret, SecretFileError, read_secret
 from gateway.config.values import Endpoint
@@ -17,6 +17,7 @@ __all__ = [
     "Directory",
     "Endpoint",
     "Log",
+    "Parts",
     "Problem",
     "Secret",
     "SecretFileError",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.model import Config
+from gateway.config.model import Audit, Cluster, Config, Directory, Section, Server, Store
 
 _TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 _TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
+_S = TypeVar("_S", bound=Section)
 _MAX_FILE = 1024 * 1024
 
 
@@ -29,12 +32,29 @@ class Problem:
         return f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
 
 
-class ConfigurationError(Exception):
-    """The configuration cannot be used; ``problems`` has everything that is wrong with it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The sections of a file that are right in themselves, whatever is wrong with the others."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    server: Server | None = None
+    store: Store | None = None
+    directory: Directory | None = None
+    audit: Audit | None = None
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Parts:
+        """Return all of a configuration that is right."""
+        return cls(server=config.server, store=config.store, directory=config.directory, audit=config.audit, clusters=config.clusters)
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; ``problems`` has everything that is wrong with its form, ``parts`` what is right of it."""
+
+    def __init__(self, problems: tuple[Problem, ...], parts: Parts | None = None) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
+        self.parts = parts or Parts()
 
 
 def locate(source: str, key: tuple[str, ...]) -> int:
@@ -74,7 +94,40 @@ def parse(source: str, name: str) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigurationError(tuple(_problem(source, name, dict(item)) for item in error.errors(include_input=False))) from None
+        found = [_problem(source, name, dict(item)) for item in error.errors(include_input=False)]
+        found += _across(source, name, tree, found)
+        raise ConfigurationError(tuple(found), _parts_of(tree)) from None
+
+
+def _across(source: str, name: str, tree: dict[str, Any], found: list[Problem]) -> list[Problem]:
+    """Return what is wrong between sections, which pydantic asks about only once each is right in itself."""
+    slurm, clusters = tree.get("slurm"), tree.get("clusters")
+    wanted = slurm.get("default_cluster") if isinstance(slurm, dict) else None
+    said = any("default_cluster" in f"{problem.key} {problem.text}" for problem in found)
+    if said or not isinstance(wanted, str) or not isinstance(clusters, dict) or wanted in clusters:
+        return []
+    place = f"{name}:{locate(source, ('slurm', 'default_cluster'))}"
+    return [Problem(place=place, key="slurm.default_cluster", text=f"names none of the clusters: {', '.join(sorted(clusters))}")]
+
+
+def _parts_of(tree: dict[str, Any]) -> Parts:
+    """Return the sections that are right in themselves."""
+    clusters = tree.get("clusters")
+    valid = {name: _section(Cluster, values) for name, values in clusters.items()} if isinstance(clusters, dict) else {}
+    return Parts(
+        server=_section(Server, tree.get("server")),
+        store=_section(Store, tree.get("store")),
+        directory=_section(Directory, tree.get("directory")),
+        audit=_section(Audit, tree.get("audit", {})),
+        clusters={name: cluster for name, cluster in valid.items() if cluster is not None},
+    )
+
+
+def _section(model: type[_S], values: object) -> _S | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError:
+        return None
 
 
 def _problem(source: str, name: str, item: dict[str, object]) -> Problem:

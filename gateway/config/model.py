@@ -23,7 +23,7 @@ class Server(Section):
     listen: Listen = Field(description="where nginx reaches the gateway: `unix:/path` or `host:port`")
     admin_listen: Listen | None = Field(None, description="where `/health/*` and `/metrics` are served; keep it off the public network")
     workers: int = Field(1, ge=1, le=64, description="processes that serve requests")
-    socket_mode: str = Field("0660", pattern=r"^0[0-7]{3}$", description="mode of the unix socket; its group is that of a setgid directory")
+    socket_mode: str = Field("0660", pattern=r"^0[0-7]{2}0$", description="mode of the unix socket; its group is that of a setgid directory")
     trusted_proxies: tuple[Networks, ...] = Field(
         (), strict=False, description="peers on a TCP listener whose X-Forwarded-For and X-Request-ID are believed; a unix socket's peer always is"
     )
@@ -145,7 +145,7 @@ class Slurm(Section):
     reserved_users: tuple[str, ...] = Field(
         (), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them"
     )
-    token_lifetime: Duration = Field(60.0, ge=10, le=3600, description="life of a minted Slurm JWT; each is kept until half of it is over")
+    token_lifetime: Duration = Field(60.0, ge=10, le=60, description="life of a minted Slurm JWT; each is kept until half of it is over")
 
 
 class Cluster(Section):

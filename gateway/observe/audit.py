@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,8 @@ class AuditTrail:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._descriptor = _open(path)
+        self.failing = False
+        self._cut = False
         # One thread: lines keep their order, and a slow disk holds up no loop.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
@@ -54,13 +57,25 @@ class AuditTrail:
 
     def write_now(self, event: Event) -> None:
         """Append ``event`` from a command, which has no loop. Raises AuditUnavailable."""
-        line = event.line()
+        # What was cut short before does not take this line along.
+        line = (b"\n" if self._cut else b"") + event.line()
+        self.failing = True
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
             raise AuditUnavailable(f"audit: {error.strerror}") from error
-        if written != len(line):
+        self._cut = written != len(line)
+        if self._cut:
             raise AuditUnavailable("audit: the line was cut, is the disk full?")
+        self.failing = False
+
+    async def require(self) -> None:
+        """Raise AuditUnavailable while the trail cannot be written to: asked before something is done that has to be in it.
+
+        After a failure only a line that is written shows that there is room again.
+        """
+        if self.failing:
+            await self.write(Event(event="trail_resumed", at=time.time()))
 
     def reopen(self) -> None:
         """Open the file anew, after it was moved away."""

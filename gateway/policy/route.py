@@ -15,6 +15,7 @@ METHODS = ("GET", "POST", "DELETE")
 _CALL = re.compile(r"/slurm(?:db)?/[^/]+/.+")
 _CLUSTER = re.compile(r"/clusters/([a-z0-9][a-z0-9_-]{0,39})(/.*)")
 _CHANGING_GET = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/(?:reconfigure|job/[^/]+/requeue)")
+_JOB = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/job/([0-9]{1,10})(?:/requeue)?")
 _SUBMIT = re.compile(r"/slurm/[^/]+/job/submit")
 
 
@@ -51,6 +52,12 @@ def route(path: str, method: str, default_cluster: str, clusters: Container[str]
 def changes_something(method: str, path: str) -> bool:
     """Tell whether the call may change the cluster; of GETs two do: reconfigure (23.11 and later) and requeue (26.05)."""
     return method != "GET" or _CHANGING_GET.fullmatch(path) is not None
+
+
+def named_job(path: str) -> int | None:
+    """Return the id of the job that a call is about by its path, or None."""
+    found = _JOB.fullmatch(path)
+    return int(found[1]) if found else None
 
 
 def is_submission(method: str, path: str) -> bool:

@@ -96,7 +96,7 @@ _LOGIN_HINT = """Send {"username": "…", "password": "…", "otp": "123456"} as
 def from_basic(value: str, otp: str | None) -> Credentials:
     """Read the parameter of an ``Authorization: Basic`` header (RFC 7617) and X-OTP; raise BadRequest or CredentialsRefused."""
     if otp is None:
-        raise BadRequest(
+        raise CredentialsRequired(
             "otp_header_missing",
             detail="HTTP Basic needs the one-time code as well.",
             hint="Add the header 'X-OTP: 123456' with the current code of your authenticator.",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import structlog
 from aiohttp import web
 
 from gateway.config import Server
-from gateway.errors import BadRequest
+from gateway.errors import AuditUnavailable, BadRequest
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.sessions import Issued, Sessions
 from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
 from gateway.web.body import whole
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
+
+logger = structlog.get_logger()
 
 _MAX_CLIENT = 200
 
@@ -56,7 +59,7 @@ class AuthHandlers:
         return _json(
             {
                 "username": identity.username,
-                "kind": identity.kind,
+                "kind": "token" if identity.kind == "token" else "session",
                 "expires_at": stamp(identity.expires_at),
                 "idle_expires_at": stamp(identity.idle_expires_at),
                 "second_factor_at": stamp(identity.second_factor_at),
@@ -67,8 +70,10 @@ class AuthHandlers:
     async def end_session(self, context: Context) -> web.Response:
         """End the session that the token stands for."""
         identity = await self._doorman.identify(context)
+        if identity.session_id is None:
+            raise BadRequest("no_session_to_end", detail="The request came with credentials of its own, not with a session's token.")
         await self._sessions.end(identity)
-        await self._audit.write(
+        await self._note(
             Event(
                 event="sign_out",
                 at=context.now,
@@ -79,6 +84,13 @@ class AuthHandlers:
             )
         )
         return web.Response(status=204)
+
+    async def _note(self, event: Event) -> None:
+        """Write to the trail what is done already; a session that has ended is not called alive because of a full disk."""
+        try:
+            await self._audit.write(event)
+        except AuditUnavailable as unavailable:
+            logger.error("audit_lost", request_id=event.request_id, cause=unavailable.cause)
 
 
 def stamp(seconds: float) -> str:

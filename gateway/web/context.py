@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.config import Server
 from gateway.sessions.sessions import Identity
 
+_SECRET = re.compile(r"sgw_[0-9A-Za-z]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -59,8 +60,13 @@ def open_context(request: web.BaseRequest, settings: Server) -> Context:
         address=address,
         now=time.time(),
         started=time.monotonic(),
-        path=request.raw_path.partition("?")[0][:512],
+        path=_SECRET.sub("(hidden)", request.raw_path.partition("?")[0])[:512],
     )
+
+
+def holds_secret(target: str) -> bool:
+    """Tell whether a token of ours or a JWT stands in a request target, from where it would get into every log on its way."""
+    return _SECRET.search(target) is not None
 
 
 def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -45,9 +45,14 @@ class Doorman:
             )
         return identity
 
+    async def require_trail(self) -> None:
+        """Raise AuditUnavailable unless what is about to be done can be written down."""
+        await self._audit.require()
+
     async def sign_in(self, context: Context, credentials: Credentials) -> SignedIn:
         """Check both factors; the sign-in is in the audit trail before anything comes of it."""
         context.username = credentials.username
+        await self.require_trail()
         who = await self._login.sign_in(credentials, context.address, context.now)
         context.username = who.subject.username
         await self._audit.write(

@@ -14,10 +14,10 @@ from gateway.errors import BadRequest, InternalError, MethodNotAllowed, NotFound
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
-from gateway.policy.route import METHODS, changes_something, is_proxied
+from gateway.policy.route import METHODS, changes_something, is_proxied, named_job
 from gateway.web import problem
 from gateway.web.auth import AuthHandlers
-from gateway.web.context import Context, open_context
+from gateway.web.context import Context, holds_secret, open_context
 from gateway.web.proxied import ProxiedHandler
 
 logger = structlog.get_logger()
@@ -40,6 +40,8 @@ class FrontDoor:
         self._settings = settings
         self._log_reads = log_reads
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
+        self._under_way = 0
+        self._ended = asyncio.Event()
         self._table: dict[str, dict[str, Handler]] = {
             "/auth/login": {"POST": auth.login},
             "/auth/session": {"GET": auth.show_session, "DELETE": auth.end_session},
@@ -50,6 +52,7 @@ class FrontDoor:
         """Answer ``request``; every way out of here is timed, counted, logged and, where the trail wants it, audited."""
         context = open_context(request, self._settings)
         self._metrics.under_way.inc()
+        self._under_way += 1
         status = 499  # what nginx logs for a client that went away before its answer
         try:
             response = await (self._to_its_end(context) if _may_change(request) else self._answer(context))
@@ -59,6 +62,8 @@ class FrontDoor:
             raise
         finally:
             self._metrics.under_way.dec()
+            self._under_way -= 1
+            self._ended.set()
             self._note(context, status)
         return response
 
@@ -69,17 +74,27 @@ class FrontDoor:
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
+    async def drain(self, limit: float) -> None:
+        """Let the requests under way finish within ``limit`` seconds; then break off those that may change something, and put them into the trail."""
+        try:
+            async with asyncio.timeout(limit):
+                while self._under_way or self._unfinished:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            logger.warning("broken_off", requests=self._under_way, changing=len(self._unfinished))
+        late = set(self._unfinished)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
     async def close(self) -> None:
-        """Let what goes on without its client come to its end, for a moment; then break it off, and put it into the trail."""
-        unfinished = set(self._unfinished)
-        if unfinished:
-            _, late = await asyncio.wait(unfinished, timeout=_GRACE)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Break off what is left, after a moment, and put it into the trail."""
+        await self.drain(_GRACE)
 
     def _finished(self, task: asyncio.Task[web.StreamResponse]) -> None:
         self._unfinished.discard(task)
+        self._ended.set()
         if not task.cancelled():
             task.exception()  # whoever waits has it; a client that has gone is no news
 
@@ -102,14 +117,24 @@ class FrontDoor:
 
     async def _dispatch(self, context: Context) -> web.StreamResponse:
         request = context.request
+        if request.raw_path.startswith(("/slurm", "/openapi", "/clusters")):
+            context.kind = "slurm"  # a refusal in the form that Slurm's clients show, whatever is wrong with the rest of the path
         if request.version not in _VERSIONS:
             raise BadRequest("http_version", detail="The gateway speaks HTTP/1.0 and HTTP/1.1.")
+        if holds_secret(request.raw_path):
+            raise BadRequest(
+                "secret_in_target",
+                detail="A token stands in the address, where logs keep it. Nothing was forwarded.",
+                hint="End that session (DELETE /auth/session), sign in again, and send the token in a header.",
+            )
         target = canonical(request.raw_path)
         context.path = target.path
         if is_proxied(target.path):
             context.kind = "slurm"
             context.changes = changes_something(request.method, target.path)
+            context.job_id = named_job(target.path)
             return await self._proxied.handle(context, target, lambda response: self._before_answer(context, response))
+        context.kind = "other"
         methods = self._table.get(target.path)
         if methods is None:
             raise NotFound("no_such_path")

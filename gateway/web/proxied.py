@@ -59,6 +59,8 @@ class ProxiedHandler:
         """Answer the request; ``before_stream`` is awaited with a large answer's head just before it goes out."""
         request = context.request
         identity = await self._doorman.identify(context)
+        if context.changes:
+            await self._doorman.require_trail()
         way = route(target.path, request.method, self._default_cluster, self._clusters)
         cluster = self._clusters[way.cluster]
         async with _Uploads(self._chunked_turns, request, self._settings) as upload:
@@ -137,7 +139,7 @@ class _Uploads:
 
     async def __aenter__(self) -> _Upload:
         request, limit = self._request, self._settings.max_body
-        if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
+        if any(coding.casefold() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
             raise BadRequest(
                 "content_encoded", detail="The body is compressed, which slurmrestd does not take.", hint="Send it without Content-Encoding."
             )

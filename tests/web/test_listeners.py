@@ -37,7 +37,7 @@ async def test_the_administrators_listener_takes_get_alone(house: House) -> None
 
 async def test_ready_names_each_thing_that_is_needed(house: House) -> None:
     answer = await house.admin("/health/ready")
-    assert (answer.status, answer.json) == (200, {"ready": True, "checks": {"store": "ok", "directory": "ok", "slurmrestd": "ok"}})
+    assert (answer.status, answer.json) == (200, {"ready": True, "checks": {"store": "ok", "directory": "ok", "audit": "ok", "slurmrestd": "ok"}})
 
 
 @pytest.mark.parametrize("down", ["directory", "slurmrestd"])

@@ -47,7 +47,9 @@ async def test_basic_in_the_directorys_other_spelling_acts_under_slurms(house: H
 
 async def test_basic_opens_no_session(house: House) -> None:
     answer = await house.ask("GET", "/auth/session", fakes.basic("alice", otp=await house.code()))
-    assert answer.json["kind"] == "one_shot"
+    assert answer.json["kind"] == "session"
+    ended = await house.ask("DELETE", "/auth/session", fakes.basic("alice", otp=await house.code()))
+    assert (ended.status, ended.reason) == (400, "bad_request")
 
 
 REFUSED: dict[str, tuple[int, str, list[tuple[str, str]]]] = {
@@ -73,7 +75,7 @@ REFUSED: dict[str, tuple[int, str, list[tuple[str, str]]]] = {
     "the token twice, one empty": (400, "bad_request", [("X-SLURM-USER-TOKEN", ""), ("X-SLURM-USER-TOKEN", T)]),
     "the name twice": (400, "bad_request", [("X-SLURM-USER-NAME", "alice"), ("X-Slurm-User-Name", "root"), ("X-SLURM-USER-TOKEN", T)]),
     "a code beside a token": (400, "bad_request", [("Authorization", f"Bearer {T}"), ("X-OTP", "123456")]),
-    "Basic without a code": (400, "bad_request", fakes.basic("alice")),
+    "Basic without a code": (401, "credentials_required", fakes.basic("alice")),
     "Basic beside a token": (400, "bad_request", [*fakes.basic("alice", otp="123456"), ("X-SLURM-USER-TOKEN", T)]),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 
 import pytest
@@ -293,3 +294,51 @@ async def test_no_label_holds_what_a_client_chose(house: House, method: str) -> 
     await house.ask(method, "/of-their/own-choice", [("X-Request-ID", "i" * 32)])
     metrics = (await house.admin("/metrics")).body.decode()
     assert not any(word in metrics for word in (method, "own-choice", "i" * 32))
+
+
+async def test_a_change_of_a_job_is_written_down_with_its_id(house: House) -> None:
+    await house.ask("DELETE", "/slurm/v0.0.38/job/4711", fakes.bearer(await house.token()))
+    assert [line["job_id"] for line in await house.audit("request")] == [4711]
+
+
+@pytest.mark.parametrize("target", ["/slurm/v0.0.38/job/{}", "/auth/session/{}", "/slurm/v0.0.38/jobs?token={}", "//slurm/{}"])
+async def test_a_token_in_the_address_is_refused_and_kept_nowhere(house: House, target: str) -> None:
+    token = await house.token()
+    answer = await house.ask("GET", target.format(token), fakes.bearer(token))
+    assert (answer.status, answer.reason, house.slurm.seen) == (400, "bad_request", [])
+    assert token not in house.log + str(await house.audit())
+
+
+async def test_while_the_trail_cannot_be_written_nothing_is_changed_and_readiness_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = ("POST", "/slurm/v0.0.38/job/submit", fakes.bearer(await house.token()), b"{}")
+    real, full = os.write, True
+
+    def write(descriptor: int, data: bytes) -> int:
+        if full and b"time" in data:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr("gateway.observe.audit.os.write", write)
+    assert (await house.ask(*submit)).status == 200  # nobody could know before
+    refused = await house.ask(*submit)
+    ready = await house.admin("/health/ready")
+    full = False
+    submissions = [seen for seen in house.slurm.seen if seen.line.startswith("POST")]
+    assert (refused.status, refused.reason, ready.status, len(submissions)) == (503, "audit_unavailable", 503, 1)
+    assert (await house.ask(*submit)).status == 200
+
+
+async def test_a_session_ends_even_when_that_cannot_be_written_down(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = fakes.bearer(await house.token())
+
+    def write(_descriptor: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.observe.audit.os.write", write)
+    assert (await house.ask("DELETE", "/auth/session", fields)).status == 204
+    assert "audit_lost" in house.log
+
+
+async def test_a_path_that_is_refused_on_slurms_side_is_told_in_the_form_of_slurm(house: House) -> None:
+    answer = await house.ask("GET", "/slurm/v0.0.38/../ping", fakes.bearer(await house.token()))
+    assert (answer.status, bool(answer.json["errors"])) == (400, True)

@@ -176,3 +176,11 @@ def test_what_no_parser_should_be_asked_is_refused_in_one_line(source: str) -> N
 
 def test_a_line_separator_that_toml_does_not_know_moves_no_line() -> None:
     assert locate("# \u2028\n[server]\nlisten = 1\n", ("server", "listen")) == 3
+
+
+def test_what_is_right_of_a_file_is_known_whatever_else_is_wrong() -> None:
+    source = GOOD.replace('default_cluster = "', 'default_cluster = "not-', 1) + "\n[server.nonsense]\nx = 1\n"
+    with pytest.raises(ConfigurationError) as caught:
+        parse(source, "gateway.toml")
+    assert "slurm.default_cluster" in {problem.key for problem in caught.value.problems}
+    assert (caught.value.parts.server, caught.value.parts.store is None) == (None, False)

@@ -123,3 +123,15 @@ def test_without_a_file_the_trail_goes_to_standard_error(capfd: pytest.CaptureFi
         trail.write_now(SIGN_IN)
         trail.close()
     assert capfd.readouterr().err.encode() == SIGN_IN.line()
+
+
+def test_what_was_cut_short_does_not_take_the_next_line_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "audit.log", os.write
+    trail = AuditTrail(path)
+    monkeypatch.setattr("gateway.observe.audit.os.write", lambda descriptor, data: real(descriptor, data[:10]))
+    with pytest.raises(AuditUnavailable):
+        trail.write_now(Event(event="one", at=0.0))
+    monkeypatch.setattr("gateway.observe.audit.os.write", real)
+    trail.write_now(Event(event="two", at=0.0))
+    trail.close()
+    assert json.loads(path.read_text().splitlines()[-1])["event"] == "two"

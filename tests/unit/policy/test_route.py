@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import MethodNotAllowed, NotFound
-from gateway.policy.route import Route, changes_something, is_proxied, is_submission, route
+from gateway.policy.route import Route, changes_something, is_proxied, is_submission, named_job, route
 
 CLUSTERS = ("main", "gpu-2")
 
@@ -121,3 +121,18 @@ def test_a_submission_is_known_in_every_version(version: str) -> None:
 )
 def test_other_calls_submit_nothing(method: str, path: str) -> None:
     assert not is_submission(method, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "job_id"),
+    [
+        ("/slurm/v0.0.38/job/4711", 4711),
+        ("/clusters/main/slurm/v0.0.38/job/7", 7),
+        ("/slurm/v0.0.45/job/7/requeue", 7),
+        ("/slurm/v0.0.38/job/submit", None),
+        ("/slurm/v0.0.38/jobs", None),
+        ("/slurm/v0.0.38/job/99999999999", None),
+    ],
+)
+def test_a_call_about_a_job_names_it(path: str, job_id: int | None) -> None:
+    assert named_job(path) == job_id

@@ -45,6 +45,9 @@ class Party:
             raise self.failure
         return Identity(subject=ALICE, kind="session", session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
 
+    async def require(self) -> None:
+        """Nothing has failed before."""
+
     async def write(self, event: Event) -> None:
         if self.trail_fails:
             raise AuditUnavailable("audit: full")
