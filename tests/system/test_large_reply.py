@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,21 +27,21 @@ def many_jobs(site: Site) -> int:
     headers = {"Authorization": f"Bearer {site.token('bob')}", "Content-Type": "application/json"}
     url = urlsplit(site.told["url"])
 
-    def submit(count: int) -> int:
+    def submit(count: int) -> Counter[str]:
         connection = http.client.HTTPSConnection(url.hostname or "", url.port, context=site.tls(), timeout=60)
-        accepted = 0
+        answers: Counter[str] = Counter()
         for _ in range(count):
             connection.request("POST", "/slurm/v0.0.36/job/submit", body, headers)
             response = connection.getresponse()
-            response.read()
-            accepted += response.status == 200
+            content = response.read()
+            answers["accepted" if response.status == 200 else f"{response.status} {content!r}"] += 1
         connection.close()
-        return accepted
+        return answers
 
     with ThreadPoolExecutor(SENDERS) as threads:
-        accepted = sum(threads.map(submit, [JOBS // SENDERS] * SENDERS))
-    assert accepted == JOBS
-    return accepted
+        answers = sum(threads.map(submit, [JOBS // SENDERS] * SENDERS), Counter())
+    assert answers == {"accepted": JOBS}
+    return JOBS
 
 
 def high_water(pid: int) -> int:

@@ -47,7 +47,7 @@ def test_while_slurmrestd_is_down_readiness_names_it(site: Site) -> None:
         return None
 
     checks = wait_for(not_ready, 10, "readiness") or {}
-    assert {name: state == "ok" for name, state in checks.items()} == {"store": True, "directory": True, "slurmrestd": False}
+    assert {name: state == "ok" for name, state in checks.items()} == {"store": True, "directory": True, "audit": True, "slurmrestd": False}
 
 
 def test_a_kept_connection_that_died_with_slurmrestd_costs_no_read(site: Site) -> None:
