@@ -7,6 +7,7 @@ asyncio protocol that knows at each moment what has arrived, and a connection is
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import cast
@@ -139,6 +140,15 @@ class Connection(asyncio.Protocol):
         if self._suspect or self._paused or self._reply is not None:
             return False
         return self._transport is not None and not self._transport.is_closing()
+
+    def is_quiet(self) -> bool:
+        """Ask the kernel whether nothing has come that the loop does not know of yet: above all, that slurmrestd has closed."""
+        descriptor = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if descriptor is None:
+            return True
+        poll = select.poll()
+        poll.register(descriptor.fileno(), select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
 
     @property
     def failed_when_reused(self) -> bool:

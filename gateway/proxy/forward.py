@@ -24,14 +24,17 @@ class Upstream:
     def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> Exchange:
         """Return an exchange to be entered with ``async with``: it sends the request and gives the reply once the head is there.
 
-        A request that changes something goes out on a connection of its own making: then a failure to connect proves that it never
-        left. Entering raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
+        A kept connection is used only when the kernel says at that moment that slurmrestd has not closed it. A new one for each
+        changing request would prove a little more, but 22.05 at times confuses connections that are opened and closed in quick
+        succession (one submission in some thousands was reset).
+
+        Entering raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
         """
         return Exchange(self, head, body, repeatable=repeatable)
 
     async def start(self, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> tuple[Connection, Reply]:
         """Send a request and return its reply, with the connection that is to be released."""
-        return await self._start(head, body, fresh=not repeatable, repeatable=repeatable and body is None)
+        return await self._start(head, body, fresh=False, repeatable=repeatable and body is None)
 
     async def _start(self, head: Head, body: AsyncIterator[bytes] | None, *, fresh: bool, repeatable: bool) -> tuple[Connection, Reply]:
         connection = await self.pool.acquire(fresh=fresh)

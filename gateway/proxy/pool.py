@@ -98,7 +98,7 @@ class Pool:
     def _reuse(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()  # the most recently used, so that the others come to their end
-            if connection.reusable:
+            if connection.reusable and connection.is_quiet():
                 return connection
             connection.close()
         return None

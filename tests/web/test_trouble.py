@@ -158,13 +158,23 @@ CHANGING = [
 ]
 
 
-async def test_what_changes_something_never_goes_out_on_a_kept_connection(house: House) -> None:
+async def test_what_changes_something_goes_out_on_a_kept_connection_that_is_open(house: House) -> None:
     token = await house.token()
     for method, target, body in CHANGING:
         await get(house)
         kept = house.slurm.seen[-1].connection
         await house.ask(method, target, fakes.bearer(token), body)
-        assert (method, house.slurm.seen[-1].connection == kept) == (method, False)
+        assert (method, house.slurm.seen[-1].connection == kept) == (method, True)
+
+
+async def test_what_changes_something_does_not_go_out_on_a_connection_that_slurmrestd_has_closed(house: House) -> None:
+    token = await house.token()
+    house.slurm.behaviour = fakes.replies(fakes.http(200, fakes.OK), close=True)
+    for method, target, body in CHANGING:
+        await get(house)
+        kept = house.slurm.seen[-1].connection
+        answer = await house.ask(method, target, fakes.bearer(token), body)
+        assert (method, answer.status, house.slurm.seen[-1].connection == kept) == (method, 200, False)
 
 
 async def test_what_changes_something_is_never_sent_twice(house: House) -> None:

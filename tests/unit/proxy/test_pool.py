@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from pathlib import Path
@@ -250,3 +251,15 @@ async def test_what_is_released_after_the_pool_was_closed_is_closed(pool: Pool, 
     pool.release(connection)
     await fakes.until(lambda: slurm.open == 0)
     assert (slurm.connections, pool.taken) == (1, 0)
+
+
+async def test_a_kept_connection_whose_end_the_loop_has_not_seen_yet_is_not_used(pool: Pool) -> None:
+    first = await used(await pool.acquire(fresh=False))
+    pool.release(first)
+    ours = first._transport.get_extra_info("socket") if first._transport else None
+    assert ours is not None
+    with socket.socket(fileno=os.dup(ours.fileno())) as same:
+        same.shutdown(socket.SHUT_RD)  # the kernel knows it at once, the loop only when it next looks
+    second = await pool.acquire(fresh=False)
+    assert second is not first
+    pool.release(second)
