@@ -59,15 +59,15 @@ class AuditTrail:
         """Append ``event`` from a command, which has no loop. Raises AuditUnavailable."""
         # What was cut short before does not take this line along.
         line = (b"\n" if self._cut else b"") + event.line()
-        self.failing = True
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
+            self.failing = True
             raise AuditUnavailable(f"audit: {error.strerror}") from error
-        self._cut = written != len(line)
-        if self._cut:
+        # Set once it is known: a write under way on the other thread is no failure.
+        self.failing = self._cut = written != len(line)
+        if self.failing:
             raise AuditUnavailable("audit: the line was cut, is the disk full?")
-        self.failing = False
 
     async def require(self) -> None:
         """Raise AuditUnavailable while the trail cannot be written to: asked before something is done that has to be in it.

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,24 @@ def test_what_was_cut_short_does_not_take_the_next_line_along(tmp_path: Path, mo
     trail.write_now(Event(event="two", at=0.0))
     trail.close()
     assert json.loads(path.read_text().splitlines()[-1])["event"] == "two"
+
+
+async def test_a_write_under_way_is_not_taken_for_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "audit.log", os.write
+    trail = AuditTrail(path)
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slowly(descriptor: int, data: bytes) -> int:
+        writing.set()
+        go_on.wait(5)
+        return real(descriptor, data)
+
+    monkeypatch.setattr("gateway.observe.audit.os.write", slowly)
+    under_way = asyncio.create_task(trail.write(Event(event="one", at=0.0)))
+    await asyncio.to_thread(writing.wait, 5)
+    asked = asyncio.create_task(trail.require())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(under_way, asked)
+    trail.close()
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["one"]
