@@ -56,7 +56,7 @@ class AuditTrail:
         await asyncio.get_running_loop().run_in_executor(self._thread, self.write_now, event)
 
     def write_now(self, event: Event) -> None:
-        """Append ``event`` from a command, which has no loop. Raises AuditUnavailable."""
+        """Append ``event`` from this thread, where there is no loop or no time for one. Raises AuditUnavailable."""
         # What was cut short before does not take this line along.
         line = (b"\n" if self._cut else b"") + event.line()
         try:
