@@ -18,6 +18,7 @@ from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Sessions
 from gateway.signin.directory import LdapDirectory
 from gateway.signin.factor import TotpFactor
+from gateway.signin.gate import Gate
 from gateway.signin.login import Login
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
@@ -25,6 +26,7 @@ from gateway.slurm.names import NameRules
 from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
+from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import load_key_ring
 from gateway.store.sessions import SessionStore
 from gateway.web.admin import AdminHandler
@@ -56,10 +58,11 @@ class Application:
         }
         self._metrics = Metrics()
         sessions = Sessions(SessionStore(self._database), config.sessions)
-        login = Login(directory=self._directory, factor=self._factor, attempts=AttemptStore(self._database), settings=config.throttle, names=names)
+        gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
+        login = Login(directory=self._directory, factor=self._factor, gate=gate, names=names)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         self.front = FrontDoor(
-            auth=AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server),
+            own=(AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),),
             proxied=ProxiedHandler(doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server),
             audit=self._audit,
             metrics=self._metrics,

@@ -70,6 +70,14 @@ class CredentialsRefused(Refusal):
     )
 
 
+class CodeOutOfStep(CredentialsRefused):
+    """Password and secret are right, but the code belongs to another time; told only to those who showed the password."""
+
+    title = "The code belongs to another time"
+    default_detail = "The code is one of your authenticator's, but not of this moment: its clock, or the gateway's, is off."
+    default_hint = "Set the clock of the device that shows the codes (automatic date and time), then sign in with the next code."
+
+
 class TokenRefused(Refusal):
     """The token is malformed, unknown, ended or expired; the outside is not told which."""
 
@@ -98,6 +106,26 @@ class NotPermitted(Refusal):
     title = "Not permitted"
     default_detail = "This account may not do that through the gateway."
     default_hint = "Ask your administrators which group or account the service needs."
+
+
+class SecondFactorStale(Refusal):
+    """We know who asks, but they proved their second factor too long ago for this."""
+
+    status = 403
+    reason = "second_factor_stale"
+    title = "Prove your second factor again"
+    default_detail = "This needs a second factor that was proved more recently."
+    default_hint = 'POST /auth/stepup with {"otp": "123456"} and the session\'s token, then send this again. With a personal token: sign in.'
+
+
+class Conflict(Refusal):
+    """What is asked for contradicts what is there already (RFC 9110 section 15.5.10)."""
+
+    status = 409
+    reason = "conflict"
+    title = "That is there already"
+    default_detail = "What is asked for contradicts what is there already. Nothing was changed."
+    default_hint = "Look at what is there (GET), then decide."
 
 
 class NotFound(Refusal):

@@ -5,7 +5,25 @@
 """
 
 from gateway.config.load import ConfigurationError, Parts, Problem, load, parse
-from gateway.config.model import Audit, Cluster, Config, Directory, Log, Server, Sessions, Slurm, Store, Throttle, Totp
+from gateway.config.model import (
+    Audit,
+    Cluster,
+    Config,
+    Directory,
+    Enrolment,
+    Log,
+    Policy,
+    Radius,
+    Rule,
+    SecondFactor,
+    Server,
+    Sessions,
+    Slurm,
+    Store,
+    Throttle,
+    Tokens,
+    Totp,
+)
 from gateway.config.secrets import Secret, SecretFileError, read_secret
 from gateway.config.values import Endpoint
 
@@ -16,9 +34,14 @@ __all__ = [
     "ConfigurationError",
     "Directory",
     "Endpoint",
+    "Enrolment",
     "Log",
     "Parts",
+    "Policy",
     "Problem",
+    "Radius",
+    "Rule",
+    "SecondFactor",
     "Secret",
     "SecretFileError",
     "Server",
@@ -26,6 +49,7 @@ __all__ = [
     "Slurm",
     "Store",
     "Throttle",
+    "Tokens",
     "Totp",
     "load",
     "parse",

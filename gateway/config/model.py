@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -35,11 +35,22 @@ class Server(Section):
         30.0, description="longest silence while a request body arrives, and longest time for the client to take 256 KiB of its answer"
     )
     stop_timeout: Duration = Field(30.0, description="how long requests under way may finish after SIGTERM")
+    verify: bool = Field(False, description="serve `GET /auth/verify`, which gives a trusted server in front a Slurm JWT for a session")
+
+
+_SQLITE = re.compile(r"sqlite:////[^\0?#]{1,1000}")
+_HOST = r"[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]"
+_POSTGRESQL = re.compile(
+    rf"postgresql://[A-Za-z0-9_.-]{{1,63}}@(?:(?:{_HOST})(?::[0-9]{{1,5}})?/[A-Za-z0-9_.-]{{1,63}}"
+    r"|/[A-Za-z0-9_.-]{1,63}\?host=/[A-Za-z0-9_./-]{1,90}(?:&port=[0-9]{1,5})?)"
+)
 
 
 def _store_url(url: str) -> str:
-    if not re.fullmatch(r"sqlite:////[^\0?#]{1,1000}", url):
-        raise ValueError("must be sqlite:////absolute/path/of/gateway.db")
+    if _SQLITE.fullmatch(url) is None and _POSTGRESQL.fullmatch(url) is None:
+        raise ValueError(
+            "must be sqlite:////absolute/path/of/gateway.db, postgresql://user@host[:port]/database or postgresql://user@/database?host=/socket/folder"
+        )
     return url
 
 
@@ -47,10 +58,16 @@ class Store(Section):
     """Where sessions, second factors and throttle counters are kept."""
 
     url: Annotated[str, AfterValidator(_store_url)] = Field(
-        description="`sqlite:////absolute/path`; the folder must be writable for the gateway's user"
+        description="`sqlite:////absolute/path` (the folder must be writable for the gateway's user), or, for several nodes, "
+        "`postgresql://user@host[:port]/database` or `postgresql://user@/database?host=/socket/folder`"
+    )
+    password_file: AbsolutePath | None = Field(None, description="PostgreSQL: file that holds the user's password")
+    ca_file: AbsolutePath | None = Field(
+        None, description="PostgreSQL: CA that its certificate must chain to, the system's without it; TLS is required but on loopback and sockets"
     )
     key_ring_file: AbsolutePath = Field(description="keys that seal the TOTP secrets, newest first; made by `slurm-gateway keys init`")
-    busy_timeout: Duration = Field(5.0, description="how long a statement waits for another writer before the answer is 503")
+    busy_timeout: Duration = Field(5.0, description="how long a statement waits for another writer or for PostgreSQL before the answer is 503")
+    grace: Duration = Field(60.0, description="how long sessions that were in use go on while the store does not answer")
 
 
 _LDAP_URL = re.compile(r"(ldaps?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::([0-9]{1,5}))?)/?")
@@ -75,8 +92,23 @@ def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
+_DN = Annotated[str, Field(pattern=r"^[A-Za-z0-9.]+=[^\x00]{1,1000}$")]
+GroupName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _some_kind(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if not kinds or len(set(kinds)) != len(kinds):
+        raise ValueError("names no second factor, or one twice")
+    return kinds
+
+
 class Directory(Section):
     """LDAP: a service account finds the person, the person's own bind proves the password."""
+
+    kind: Literal["ldap", "active_directory"] = Field(
+        "ldap",
+        description="`active_directory` means names from sAMAccountName, nested groups followed, and its own flags read",
+    )
 
     urls: Annotated[tuple[Annotated[str, AfterValidator(_ldap_url)], ...], AfterValidator(_some)] = Field(
         strict=False, description="servers, tried in this order"
@@ -93,12 +125,23 @@ class Directory(Section):
         "uid", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute whose value is the Slurm user, in its own spelling"
     )
     uid_attribute: str = Field("uidNumber", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that holds the numeric uid")
+    domains: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$")], ...] = Field(
+        (), strict=False, description="domains whose `user@domain` and `DOMAIN\\\\user` are taken for `user`; any other domain is refused"
+    )
     required_group: str | None = Field(None, description="DN of the group that a person must be in; none lets everyone in who has both factors")
     group_member_attribute: str = Field(
         "member",
         pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
         description="how the group names members: `member`, `uniqueMember` (a DN) or `memberUid` (a name)",
     )
+    groups: dict[GroupName, _DN] = Field(
+        default_factory=dict, description='more groups, by the names that the policy\'s rules call them: `name = "DN"`'
+    )
+    nested_groups: bool = Field(False, description="groups within groups count too, ten levels deep; always with `active_directory`")
+    group_base: str | None = Field(None, description="where nested groups are searched for; `user_base` without it")
+    recheck: Duration = Field(300.0, description="while a session is used, its account and groups are looked at again after this time")
+    recheck_grace: Duration = Field(1800.0, description="how long the last word on an account holds while the directory does not answer")
+    down_for: Duration = Field(30.0, description="a server that could not be reached is asked last for this long")
     timeout: Duration = Field(5.0, description="longest wait for one server to connect, and for each of its answers")
     max_binds: int = Field(8, ge=1, le=256, description="sign-ins a worker checks with the directory at once; more wait")
     queue_timeout: Duration = Field(10.0, description="how long a sign-in waits for its turn before the answer is 503")
@@ -113,6 +156,41 @@ class Directory(Section):
         return self
 
 
+class SecondFactor(Section):
+    """Which second factors there are, in the order in which a person is looked for in them."""
+
+    kinds: Annotated[tuple[Literal["totp", "radius"], ...], AfterValidator(_some_kind)] = Field(
+        ("totp",), strict=False, description="`totp` (kept here) and `radius` (RSA SecurID and the like, see `[radius]`)"
+    )
+
+
+class Radius(Section):
+    """One-time codes that a RADIUS server checks (RFC 2865), for `second_factor.kinds = ['radius']`."""
+
+    servers: tuple[Listen, ...] = Field((), strict=False, description="`host:port` of each server, tried in this order")
+    secret_file: AbsolutePath | None = Field(None, description="file that holds the shared secret")
+    nas_identifier: str = Field("slurm-gateway", pattern=r"^[\x21-\x7e]{1,64}$", description="what the gateway calls itself (NAS-Identifier)")
+    timeout: Duration = Field(5.0, description="longest wait for one server's answer")
+    attempts: int = Field(2, ge=1, le=5, description="times that a server is asked before the next one is")
+    memory: Duration = Field(600.0, description="a code that was accepted is refused for this long, whatever the server says of it")
+
+
+class Enrolment(Section):
+    """How people come to a second factor of their own."""
+
+    ways: tuple[Literal["administrator", "ticket", "munge", "session"], ...] = Field(
+        ("administrator", "ticket", "session"),
+        strict=False,
+        description="`administrator` (`enroll USER`), `ticket` (`enroll --ticket USER`), `munge` (`enroll-me` on a login node), "
+        "`session` (one more, by someone who has signed in)",
+    )
+    ticket_lifetime: Duration = Field(86400.0, description="life of a ticket")
+    pending: Duration = Field(900.0, description="how long a new authenticator waits for the code that confirms it")
+    munge_socket: AbsolutePath | None = Field(None, description="munged's socket, if it is not where libmunge looks for it")
+    munge_age: Duration = Field(300.0, description="a munge credential older than this is refused, whatever its own lifetime")
+    max_authenticators: int = Field(5, ge=1, le=50, description="authenticators that a person may have")
+
+
 class Totp(Section):
     """One-time codes (RFC 6238: SHA-1, six digits, thirty seconds, as every authenticator app has them)."""
 
@@ -125,15 +203,36 @@ class Sessions(Section):
 
     lifetime: Duration = Field(12 * 3600.0, description="a session ends this long after signing in, whatever happens")
     idle: Duration = Field(3600.0, description="a session ends when it has not been used for this long")
-    cache: Duration = Field(0.5, le=1.0, description="how long a worker believes what it read of a session; an ended one dies within this time")
+    cache: Duration = Field(1.0, le=1.0, description="how long a worker believes what it read of a session; an ended one dies within this time")
+
+
+class Tokens(Section):
+    """Personal access tokens, for scripts and CI."""
+
+    max_lifetime: Duration = Field(90 * 86400.0, description="longest life of a personal token")
+    default_lifetime: Duration = Field(30 * 86400.0, description="its life when none is asked for")
+    max_per_user: int = Field(50, ge=1, le=1000, description="personal tokens that a person may have")
+    second_factor_within: Duration = Field(600.0, description="making a token, or changing one's second factors, needs one proved so recently")
 
 
 class Throttle(Section):
     """How many failed sign-ins are borne within a window; the next is answered 429 before anything is evaluated."""
 
     window: Duration = Field(300.0, description="the length of the window")
-    account: int = Field(10, ge=1, le=10_000, description="failures per account")
-    address: int = Field(100, ge=1, le=100_000, description="failures per client address")
+    account_address: int = Field(10, ge=1, le=10_000, description="failures per account and client address")
+    account: int = Field(
+        10, ge=1, le=10_000, description="failures per account from addresses that its owner has not signed in from within `known_address`"
+    )
+    address: int = Field(100, ge=1, le=100_000, description="failures per client address (IPv6: per /64)")
+    site: int = Field(1000, ge=1, le=1_000_000, description="failures in all")
+    tokens: int = Field(300, ge=1, le=1_000_000, description="tokens per client address that nobody has")
+    codes: int = Field(5, ge=1, le=1000, description="wrong codes per account, each after a right password, within 5 minutes")
+    codes_hour: int = Field(20, ge=1, le=10_000, description="wrong codes per account within an hour")
+    codes_day: int = Field(50, ge=1, le=100_000, description="wrong codes per account within a day")
+    known_address: Duration = Field(
+        30 * 86400.0, description="how long an address that the owner signed in from keeps an allowance of its own, whatever others do"
+    )
+    refusal_time: Duration = Field(0.25, le=5.0, description="refusals are given at whole multiples of this, so that their time tells nothing")
 
 
 class Slurm(Section):
@@ -171,10 +270,43 @@ class Cluster(Section):
         return self
 
 
+class Rule(Section):
+    """One rule: what it says holds for requests that match everything it names; what it does not name matches all."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$", description="what the audit trail and `policy explain` call it")
+    effect: Literal["allow", "deny"] = Field(description="`allow` or `deny`")
+    groups: tuple[str, ...] | None = Field(None, strict=False, description="names of `directory.groups`, or `required`: any of them")
+    methods: tuple[Literal["GET", "POST", "DELETE"], ...] | None = Field(None, strict=False, description="of `GET`, `POST`, `DELETE`")
+    paths: tuple[str, ...] | None = Field(
+        None, strict=False, description="patterns of canonical paths without `/clusters/NAME`: `*` within a segment, `**` for any number of segments"
+    )
+    clusters: tuple[str, ...] | None = Field(None, strict=False, description="names of clusters")
+    networks: tuple[Networks, ...] | None = Field(None, strict=False, description="where the client is")
+    kinds: tuple[Literal["session", "token", "one_shot"], ...] | None = Field(None, strict=False, description="how it presents itself")
+    second_factor_within: Duration | None = Field(
+        None, description="`allow` only: the second factor must have been proved so recently, else the answer is `second_factor_stale`"
+    )
+
+
+class Policy(Section):
+    """Who may call what, beyond what Slurm itself permits: the first rule that matches decides, and what none names is denied."""
+
+    rules: tuple[Rule, ...] | None = Field(
+        None, strict=False, description="`[[policy.rules]]`, in order; without any, the built-in ones (`slurm-gateway policy show`)"
+    )
+
+
 class Audit(Section):
     """The trail of who did what."""
 
-    file: AbsolutePath | None = Field(None, description="one JSON line an event is appended here; standard error without it")
+    file: AbsolutePath | None = Field(
+        None, description="one JSON line an event, each chained to the one before; standard error, unchained, without it"
+    )
+    key_file: AbsolutePath | None = Field(
+        None,
+        description="the Ed25519 key that signs the chain's head, made by `keys init`; `audit.key` beside the key ring without it",
+    )
+    head_interval: Duration = Field(60.0, description="longest time that lines of the trail wait for a signed head")
 
 
 class Log(Section):
@@ -193,11 +325,16 @@ class Config(Section):
     server: Server
     store: Store
     directory: Directory
+    second_factor: SecondFactor = SecondFactor()
     totp: Totp = Totp()
+    radius: Radius = Radius()
+    enrolment: Enrolment = Enrolment()
     sessions: Sessions = Sessions()
+    tokens: Tokens = Tokens()
     throttle: Throttle = Throttle()
     slurm: Slurm
     clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    policy: Policy = Policy()
     audit: Audit = Audit()
     log: Log = Log()
 

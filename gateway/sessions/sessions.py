@@ -22,8 +22,9 @@ _TOUCH_SHARE = 20
 class Rows(Protocol):
     """Where sessions are kept."""
 
-    async def add(self, row: SessionRow) -> None:
+    async def add(self, row: SessionRow) -> bool:
         """Keep a row."""
+        ...
 
     async def find(self, token_sha256: bytes) -> SessionRow | None:
         """Find a row by the digest of its token."""
@@ -31,8 +32,9 @@ class Rows(Protocol):
     async def touch(self, session_id: str, now: float) -> None:
         """Note the use of a row."""
 
-    async def end(self, session_id: str) -> bool:
+    async def end(self, session_id: str) -> SessionRow | None:
         """Remove a row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class Sessions:
             second_factor_at=who.at,
             address=address,
             client=client,
+            factor=who.method,
         )
         await self._rows.add(row)
         return Issued(token=token, identity=self._identity(row, who.at))

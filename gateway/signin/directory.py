@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import ldap
@@ -26,6 +26,7 @@ from ldap.ldapobject import SimpleLDAPObject
 from gateway.config import Directory as Settings
 from gateway.config import Secret, SecretFileError, read_secret
 from gateway.errors import DirectoryUnavailable
+from gateway.signin.account import REQUIRED, Account, Candidate, Denied
 from gateway.signin.wire import StartTlsRefusedError, open_wire
 
 logger = logging.getLogger(__name__)
@@ -37,34 +38,6 @@ _UID = re.compile(r"[0-9]{1,10}")
 # Service account, search, group, bind.
 _QUESTIONS = 4
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Somebody whose password was right: the Slurm user in the directory's own spelling, and whether the group has them."""
-
-    username: str
-    uid: int
-    member: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """The directory said no; ``cause`` is for the audit trail alone."""
-
-    cause: str
-
-
-class Directory(Protocol):
-    """Something that can tell who a user name and a password belong to."""
-
-    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
-        """Return the person, or why not; raise DirectoryUnavailable."""
-        ...
-
-    async def ping(self) -> None:
-        """Raise DirectoryUnavailable unless a server answers the service account."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +54,28 @@ class LdapDirectory:
         self._threads = ThreadPoolExecutor(settings.max_binds, thread_name_prefix="ldap")
         self._turns = asyncio.Semaphore(settings.max_binds)
 
-    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
-        """Return the person, or why not; exactly one bind with the password is made. Raises DirectoryUnavailable."""
+    async def find(self, typed: str) -> Candidate:
+        """Return whom a typed name stands for."""
+        return await self._ask(lambda connection: self._candidate(connection, typed, self._settings.login_attribute))
+
+    async def account(self, username: str) -> Account | Denied:
+        """Return the account whose Slurm user is exactly ``username``."""
+        candidate = await self._ask(lambda connection: self._candidate(connection, username, self._settings.name_attribute))
+        if isinstance(candidate.account, Account) and candidate.account.username != username:
+            return Denied("name_spelled_otherwise")
+        return candidate.account
+
+    async def by_uid(self, uid: int) -> Account | Denied:
+        """Return the account with this uid."""
+        return (await self._ask(lambda connection: self._candidate(connection, str(uid), self._settings.uid_attribute))).account
+
+    async def prove(self, candidate: Candidate, password: Secret) -> str | None:
+        """Bind once with ``password``; return why it was refused, or None."""
         if not password.reveal():
             # RFC 4513 section 5.1.2: a bind without a password succeeds, as nobody.
-            return Denied("password_empty")
-        return await self._ask(lambda connection: self._authenticate(connection, username, password))
+            return "password_empty"
+        dn = candidate.entry if isinstance(candidate.entry, str) else self._nobody().dn
+        return await self._ask(lambda connection: self._bind(connection, dn, password))
 
     async def ping(self) -> None:
         """Raise DirectoryUnavailable unless a server answers the service account."""
@@ -163,24 +152,23 @@ class LdapDirectory:
             raise SecretFileError(f"{settings.bind_password_file} holds no password")
         connection.simple_bind_s(settings.bind_dn, password.decode())
 
-    def _authenticate(self, connection: SimpleLDAPObject, username: str, password: Secret) -> Person | Denied:
-        found = self._find(connection, username)
+    def _candidate(self, connection: SimpleLDAPObject, typed: str, attribute: str) -> Candidate:
+        found = self._find(connection, typed, attribute)
         # For a name that nobody has, the same questions about one that cannot be: its time is not to tell it apart.
         entry = self._nobody() if isinstance(found, Denied) else found
         member = self._is_member(connection, entry)
-        refused = self._bind(connection, entry.dn, password)
-        if isinstance(found, Denied):
-            return found
-        return Denied(refused) if refused else self._person(entry, member=member)
+        account = found if isinstance(found, Denied) else self._account(entry, member=member)
+        key = account.username if isinstance(account, Account) else typed
+        return Candidate(key=key.casefold(), account=account, entry=None if isinstance(found, Denied) else entry.dn)
 
-    def _find(self, connection: SimpleLDAPObject, username: str) -> _Entry | Denied:
+    def _find(self, connection: SimpleLDAPObject, username: str, attribute: str) -> _Entry | Denied:
         settings = self._settings
         name = ldap.filter.escape_filter_chars(username, escape_mode=1)
         try:
             entries = connection.search_ext_s(
                 settings.user_base,
                 ldap.SCOPE_SUBTREE,
-                f"(&{settings.user_filter}({settings.login_attribute}={name}))",
+                f"(&{settings.user_filter}({attribute}={name}))",
                 [settings.name_attribute, settings.uid_attribute],
                 timeout=settings.timeout,
                 sizelimit=_SIZE_LIMIT,
@@ -226,7 +214,7 @@ class LdapDirectory:
             return "account_unusable"
         return None
 
-    def _person(self, entry: _Entry, *, member: bool) -> Person | Denied:
+    def _account(self, entry: _Entry, *, member: bool) -> Account | Denied:
         """Return who the entry is; the name is the directory's own, never the typed one: Slurm tells ALICE from alice, LDAP does not."""
         username = _text(entry, self._settings.name_attribute)
         if username is None:
@@ -234,7 +222,7 @@ class LdapDirectory:
         uid = _text(entry, self._settings.uid_attribute)
         if uid is None or _UID.fullmatch(uid) is None or int(uid) > _MAX_UID:
             return Denied("uid_missing_or_malformed")
-        return Person(username=username, uid=int(uid), member=member)
+        return Account(username=username, uid=int(uid), groups=frozenset({REQUIRED} if member else ()))
 
 
 class _NotAsked(Exception):  # noqa: N818 - not an error of the question

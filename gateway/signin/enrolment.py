@@ -33,8 +33,10 @@ async def enrol(store: AuthenticatorStore, ring: KeyRing, *, username: str, issu
         sealed_secret=ring.seal(secret.encode(), seal_row(identifier, username)),
         last_step=0,
         created_at=now,
+        confirmed_at=now,
+        origin="administrator",
     )
-    if not await store.add(row, tuple(recovery.code_digest(username, code) for code in codes)):
+    if await store.add(row, tuple(recovery.code_digest(username, code) for code in codes), most=1) is not None:
         return None
     return Enrolled(secret=secret, otpauth_uri=otpauth_uri(secret, username, issuer), recovery_codes=codes)
 

@@ -28,15 +28,28 @@ class NotProved:
 
 
 @dataclass(frozen=True, slots=True)
+class OutOfStep:
+    """The code is the person's own, but of another time; ``told`` says so, to someone whose password was right."""
+
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotEnrolled:
     """The person has no second factor."""
+
+
+Outcome = Proved | NotProved | OutOfStep | NotEnrolled
 
 
 class SecondFactor(Protocol):
     """Something that proves that its owner is there."""
 
-    async def verify(self, username: str, code: str, now: float) -> Proved | NotProved | NotEnrolled:
-        """Return whether ``code`` is good at ``now``, having used it up if it is; raise StoreUnavailable."""
+    async def verify(self, username: str, code: str, address: str, now: float) -> Outcome:
+        """Return whether ``code`` is good at ``now``, having used it up if it is; ``address`` is the client's, for those that log it.
+
+        Raises StoreUnavailable, or Unavailable when whoever checks codes does not answer.
+        """
         ...
 
 
@@ -52,9 +65,9 @@ class TotpFactor:
         """Open secrets with ``ring`` from now on."""
         self._ring = ring
 
-    async def verify(self, username: str, code: str, now: float) -> Proved | NotProved | NotEnrolled:
+    async def verify(self, username: str, code: str, address: str, now: float) -> Outcome:  # noqa: ARG002 - the Protocol's
         """Return whether ``code`` is good, having claimed its step (RFC 6238 section 5.2) or the recovery code if it is."""
-        rows = await self._store.of(username)
+        rows = [row for row in await self._store.of(username) if row.confirmed_at is not None]
         if not rows:
             return NotEnrolled()
         if is_recovery_code(code):
@@ -64,7 +77,7 @@ class TotpFactor:
         for row in rows:
             for step in matching_steps(self._secret(row), code, now, self._window):
                 matched = True
-                if await self._store.claim_step(row.id, step):
+                if await self._store.claim_step(row.id, step, now):
                     return Proved("totp")
         return NotProved("code_used" if matched else "code_wrong")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.engine import Database
 from gateway.store.tables import authenticators, recovery_codes
@@ -12,7 +14,7 @@ from gateway.store.tables import authenticators, recovery_codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorRow:
-    """One person's authenticator; the secret is sealed for ``seal_row``."""
+    """One person's authenticator; the secret is sealed for ``seal_row``. Until it is confirmed, nobody signs in with it."""
 
     id: str
     username: str
@@ -20,11 +22,18 @@ class AuthenticatorRow:
     sealed_secret: bytes = field(repr=False)
     last_step: int
     created_at: float
+    confirmed_at: float | None
+    last_used_at: float | None = None
+    origin: str
 
     @property
     def seal_row(self) -> str:
         """What the sealed secret is bound to."""
         return seal_row(self.id, self.username)
+
+    def values(self) -> dict[str, Any]:
+        """Return the row as the table has it."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def seal_row(authenticator_id: str, username: str) -> str:
@@ -39,45 +48,62 @@ class AuthenticatorStore:
         self._database = database
 
     async def of(self, username: str) -> tuple[AuthenticatorRow, ...]:
-        """Return the authenticators of ``username``, oldest first."""
+        """Return the authenticators of ``username``, confirmed or not, oldest first."""
         query = select(authenticators).where(authenticators.c.username == username).order_by(authenticators.c.created_at, authenticators.c.id)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return tuple(AuthenticatorRow(**row) for row in rows)
 
-    async def add(self, row: AuthenticatorRow, code_digests: tuple[bytes, ...]) -> bool:
-        """Keep ``row`` and its recovery codes unless the person has an authenticator already; tell whether it was kept."""
-        async with self._database.write() as connection:
-            taken = (await connection.execute(select(authenticators.c.id).where(authenticators.c.username == row.username).limit(1))).first()
-            if taken is not None:
-                return False
+    async def add(self, row: AuthenticatorRow, code_digests: tuple[bytes, ...] = (), *, most: int, pending_since: float = 0.0) -> str | None:
+        """Keep ``row`` and, if there are any, these recovery codes in the place of older ones; return why it was not kept, or None.
+
+        Authenticators of the person that wait for their confirmation from before ``pending_since`` are swept. The reasons:
+        ``too_many`` (``most`` there already) and ``name_taken``.
+        """
+        mine = authenticators.c.username == row.username
+        async with self._database.write(f"authenticators/{row.username}") as connection:
             await connection.execute(
-                insert(authenticators).values(
-                    id=row.id,
-                    username=row.username,
-                    name=row.name,
-                    sealed_secret=row.sealed_secret,
-                    last_step=row.last_step,
-                    created_at=row.created_at,
-                )
+                delete(authenticators).where(mine, authenticators.c.confirmed_at.is_(None), authenticators.c.created_at < pending_since)
             )
-            codes = [{"code_sha256": digest, "authenticator_id": row.id, "username": row.username} for digest in code_digests]
-            await connection.execute(insert(recovery_codes), codes)
+            names = (await connection.execute(select(authenticators.c.name).where(mine))).scalars().all()
+            if len(names) >= most:
+                return "too_many"
+            if row.name in names:
+                return "name_taken"
+            await connection.execute(insert(authenticators).values(row.values()))
+            if code_digests:
+                await self._replace_codes(connection, row.username, code_digests)
+        return None
+
+    async def confirm(self, authenticator_id: str, step: int, code_digests: tuple[bytes, ...], now: float) -> bool:
+        """Confirm with the code of ``step``, which is used up, and replace its owner's recovery codes; tell whether it waited for that."""
+        waits = (authenticators.c.id == authenticator_id, authenticators.c.confirmed_at.is_(None), authenticators.c.last_step < step)
+        change = update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step)
+        async with self._database.write() as connection:
+            username = (await connection.execute(change.returning(authenticators.c.username))).scalar_one_or_none()
+            if username is None:
+                return False
+            await self._replace_codes(connection, username, code_digests)
         return True
 
+    async def remove(self, username: str, authenticator_id: str) -> bool:
+        """Remove one authenticator of ``username``; tell whether it was there."""
+        where = (authenticators.c.id == authenticator_id, authenticators.c.username == username)
+        async with self._database.write(f"authenticators/{username}") as connection:
+            return (await connection.execute(delete(authenticators).where(*where))).rowcount == 1
+
     async def remove_all_of(self, username: str) -> int:
-        """Remove the authenticators of ``username`` with their recovery codes; return how many there were."""
-        async with self._database.write() as connection:
+        """Remove the authenticators of ``username`` and the recovery codes; return how many authenticators there were."""
+        async with self._database.write(f"authenticators/{username}") as connection:
             await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
             result = await connection.execute(delete(authenticators).where(authenticators.c.username == username))
         return result.rowcount
 
-    async def claim_step(self, authenticator_id: str, step: int) -> bool:
+    async def claim_step(self, authenticator_id: str, step: int, now: float) -> bool:
         """Use up ``step`` and every one before it; tell whether it was still to be had (RFC 6238 section 5.2)."""
+        where = (authenticators.c.id == authenticator_id, authenticators.c.last_step < step)
         async with self._database.write() as connection:
-            result = await connection.execute(
-                update(authenticators).where(authenticators.c.id == authenticator_id, authenticators.c.last_step < step).values(last_step=step)
-            )
+            result = await connection.execute(update(authenticators).where(*where).values(last_step=step, last_used_at=now))
         return result.rowcount == 1
 
     async def claim_recovery_code(self, username: str, digest: bytes, now: float) -> bool:
@@ -88,3 +114,13 @@ class AuthenticatorStore:
                 update(recovery_codes).where(codes.code_sha256 == digest, codes.username == username, codes.used_at.is_(None)).values(used_at=now)
             )
         return result.rowcount == 1
+
+    async def recovery_codes_left(self, username: str) -> int:
+        """Return how many recovery codes of ``username`` are unused."""
+        where = (recovery_codes.c.username == username, recovery_codes.c.used_at.is_(None))
+        async with self._database.read() as connection:
+            return int((await connection.execute(select(func.count()).where(*where))).scalar_one())
+
+    async def _replace_codes(self, connection: AsyncConnection, username: str, digests: tuple[bytes, ...]) -> None:
+        await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
+        await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -21,11 +22,25 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether there is one writer at a time."""
+        return self._engine.dialect.name == "sqlite"
+
+    def insert(self, table: Table) -> Any:  # noqa: ANN401 - each dialect has a class of its own, alike in what is used of them
+        """Return an INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that holds the writer's lock from its start, so that what it reads stays true until it commits."""
+    async def write(self, lock: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction; what it reads stays true until it commits for all who name the same ``lock``.
+
+        On SQLite every writer waits for every other from its start; on PostgreSQL those do that name the same lock.
+        """
         try:
             async with self._engine.begin() as connection:
+                if lock is not None and not self.is_sqlite:
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
                 yield connection
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"store: {type(error).__name__}") from error

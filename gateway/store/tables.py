@@ -1,8 +1,8 @@
-"""The tables. Times are seconds since the epoch; secrets are sealed, tokens and recovery codes are kept as SHA-256 only."""
+"""The tables. Times are seconds since the epoch; secrets are sealed, tokens, tickets and recovery codes are kept as SHA-256 only."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
 # Names for every constraint, so that a later migration can find and change it on any database.
 metadata = MetaData(
@@ -14,6 +14,7 @@ metadata = MetaData(
     }
 )
 
+# Everything that a token stands for: ``kind`` is session, token (personal access token) or enrolment (good for confirming one authenticator).
 sessions = Table(
     "sessions",
     metadata,
@@ -21,13 +22,32 @@ sessions = Table(
     Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
     Column("username", String(64), nullable=False, index=True),
-    Column("uid", Integer, nullable=False),
+    Column("uid", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
     Column("last_used_at", Double, nullable=False),
     Column("second_factor_at", Double, nullable=False),
     Column("address", String(64), nullable=False),
     Column("client", String(200), nullable=False),
+    # How the second factor was proved: totp, recovery_code, radius, munge, ticket.
+    Column("factor", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    # JSON lists; what a token may do, and where from ([] is everywhere).
+    Column("scopes", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    # The session that a personal token was made in.
+    Column("made_in", String(32), nullable=True),
+)
+
+# What the directory last said of everybody who has a session or a token.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("username", String(64), primary_key=True),
+    Column("uid", BigInteger, nullable=False),
+    # JSON list of the names of the configured groups that the person is in; "required" is the required group.
+    Column("groups", Text, nullable=False),
+    Column("checked_at", Double, nullable=False),
 )
 
 authenticators = Table(
@@ -40,25 +60,68 @@ authenticators = Table(
     # The last step that was claimed; a step is good only once, and never after a later one.
     Column("last_step", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    # None until a first code has shown that the person has the secret; until then nobody signs in with it.
+    Column("confirmed_at", Double, nullable=True),
+    Column("last_used_at", Double, nullable=True),
+    # How it came to be: administrator, ticket, munge, session.
+    Column("origin", String(16), nullable=False),
+    UniqueConstraint("username", "name"),
 )
 
 recovery_codes = Table(
     "recovery_codes",
     metadata,
     Column("code_sha256", LargeBinary(32), primary_key=True),
-    Column("authenticator_id", String(32), ForeignKey("authenticators.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("username", String(64), nullable=False),
+    Column("username", String(64), nullable=False, index=True),
     Column("used_at", Double, nullable=True),
 )
 
-# One row for each failed attempt and each thing it counts against; rows older than the window are swept.
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("ticket_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("username", String(64), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+# What may be used once and has been: RADIUS codes, munge credentials.
+spent = Table(
+    "spent",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+# One row for each failed attempt and each thing it counts against; rows older than the longest window of their scope are swept.
 attempts = Table(
     "attempts",
     metadata,
     Column("attempt", String(32), primary_key=True),
     Column("scope", String(16), primary_key=True),
-    Column("key", String(64), nullable=False),
+    Column("key", String(160), nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_attempts_scope_key_at", "scope", "key", "at"),
-    Index("ix_attempts_at", "at"),
+    Index("ix_attempts_scope_at", "scope", "at"),
+)
+
+# Where people have signed in from: such an address keeps an allowance of its own.
+known_addresses = Table(
+    "known_addresses",
+    metadata,
+    Column("username", String(64), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("last_at", Double, nullable=False, index=True),
+)
+
+# How far each node's audit trail had come when its head was last signed.
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("trail", String(64), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("line_sha256", LargeBinary(32), nullable=False),
+    Column("at", Double, nullable=False),
 )

@@ -14,7 +14,7 @@ from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.sessions import Issued, Sessions
 from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
 from gateway.web.body import whole
-from gateway.web.context import Context
+from gateway.web.context import Context, Routes
 from gateway.web.doorman import Doorman
 
 logger = structlog.get_logger()
@@ -30,6 +30,10 @@ class AuthHandlers:
         self._sessions = sessions
         self._audit = audit
         self._settings = settings
+
+    def routes(self) -> Routes:
+        """Return what is served where."""
+        return {"/auth/login": {"POST": self.login}, "/auth/session": {"GET": self.show_session, "DELETE": self.end_session}}
 
     async def login(self, context: Context) -> web.Response:
         """Check credentials (JSON, or Basic with X-OTP) and answer with a token."""

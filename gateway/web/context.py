@@ -6,6 +6,7 @@ import ipaddress
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +14,10 @@ from aiohttp import web
 
 from gateway.config import Server
 from gateway.sessions.sessions import Identity
+
+Handler = Callable[["Context"], Awaitable[web.Response]]
+# What is served where: the canonical path, or one whose last segment is ``{id}``, and the handler of each method.
+Routes = Mapping[str, Mapping[str, Handler]]
 
 _SECRET = re.compile(r"sgw_[0-9A-Za-z]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -29,6 +34,8 @@ class Context:
     started: float
     kind: str = "other"
     path: str = ""
+    # What stood in the place of ``{id}``.
+    item: str = ""
     username: str | None = None
     identity: Identity | None = None
     changes: bool = False

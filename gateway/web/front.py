@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -16,23 +17,22 @@ from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
 from gateway.policy.route import METHODS, changes_something, is_proxied, named_job
 from gateway.web import problem
-from gateway.web.auth import AuthHandlers
-from gateway.web.context import Context, holds_secret, open_context
+from gateway.web.context import Context, Handler, Routes, holds_secret, open_context
 from gateway.web.proxied import ProxiedHandler
 
 logger = structlog.get_logger()
 
+# An id of ours, as secrets.token_hex(16) makes them.
+_ITEM = re.compile(r"[0-9a-f]{32}")
 _GRACE = 1.0
 _VERSIONS = (HttpVersion10, HttpVersion11)
-
-Handler = Callable[[Context], Awaitable[web.Response]]
 
 
 class FrontDoor:
     """The handler of every public request."""
 
     def __init__(
-        self, *, auth: AuthHandlers, proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_reads: bool
+        self, *, own: Iterable[Routes], proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_reads: bool
     ) -> None:
         self._proxied = proxied
         self._audit = audit
@@ -42,11 +42,9 @@ class FrontDoor:
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._under_way = 0
         self._ended = asyncio.Event()
-        self._table: dict[str, dict[str, Handler]] = {
-            "/auth/login": {"POST": auth.login},
-            "/auth/session": {"GET": auth.show_session, "DELETE": auth.end_session},
-            "/health/live": {"GET": _alive},
-        }
+        self._table: dict[str, Mapping[str, Handler]] = {"/health/live": {"GET": _alive}}
+        for routes in own:
+            self._table.update(routes)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer ``request``; every way out of here is timed, counted, logged and, where the trail wants it, audited."""
@@ -135,15 +133,24 @@ class FrontDoor:
             context.job_id = named_job(target.path)
             return await self._proxied.handle(context, target, lambda response: self._before_answer(context, response))
         context.kind = "other"
-        methods = self._table.get(target.path)
-        if methods is None:
-            raise NotFound("no_such_path")
+        methods = self._own(context, target.path)
         context.kind = "auth" if target.path.startswith("/auth/") else "health"
         handler = methods.get(request.method)
         if handler is None:
             allow = ", ".join(methods)
             raise MethodNotAllowed("method_not_allowed", detail=f"This path takes {allow}.", headers=(("Allow", allow),))
         return await handler(context)
+
+    def _own(self, context: Context, path: str) -> Mapping[str, Handler]:
+        """Return the handlers of a path of ours; raise NotFound."""
+        methods = self._table.get(path)
+        if methods is None:
+            folder, _, item = path.rpartition("/")
+            methods = self._table.get(f"{folder}/{{id}}")
+            if methods is None or _ITEM.fullmatch(item) is None:
+                raise NotFound("no_such_path")
+            context.item = item
+        return methods
 
     async def _before_answer(self, context: Context, response: web.StreamResponse) -> None:
         """Put our own headers on an answer, and a changing request into the trail before its sender hears of it."""

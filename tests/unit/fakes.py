@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from gateway.config import Secret
-from gateway.signin.directory import Denied, Person
-from gateway.signin.factor import NotEnrolled, NotProved, Proved
+from gateway.signin.account import Account, Candidate, Denied
+from gateway.signin.factor import Outcome
 from gateway.store.sessions import SessionRow
 
 
@@ -15,15 +15,27 @@ from gateway.store.sessions import SessionRow
 class FakeDirectory:
     """A directory with one answer for everybody; an exception is raised."""
 
-    answer: Person | Denied | Exception
+    answer: Account | Denied | Exception
+    refuses: str | None = None
     asked: list[tuple[str, bytes]] = field(default_factory=list)
 
-    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
-        self.asked.append((username, password.reveal()))
+    async def find(self, typed: str) -> Candidate:
+        account = await self.account(typed)
+        return Candidate(key=(account.username if isinstance(account, Account) else typed).casefold(), account=account, entry=typed)
+
+    async def prove(self, candidate: Candidate, password: Secret) -> str | None:
+        self.asked.append((str(candidate.entry), password.reveal()))
+        await asyncio.sleep(0)
+        return self.refuses
+
+    async def account(self, username: str) -> Account | Denied:  # noqa: ARG002 - one answer for everybody
         await asyncio.sleep(0)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def by_uid(self, uid: int) -> Account | Denied:
+        return await self.account(str(uid))
 
     async def ping(self) -> None:
         if isinstance(self.answer, Exception):
@@ -34,10 +46,10 @@ class FakeDirectory:
 class FakeFactor:
     """A second factor with one answer for every code; an exception is raised."""
 
-    answer: Proved | NotProved | NotEnrolled | Exception
+    answer: Outcome | Exception
     asked: list[tuple[str, str, float]] = field(default_factory=list)
 
-    async def verify(self, username: str, code: str, now: float) -> Proved | NotProved | NotEnrolled:
+    async def verify(self, username: str, code: str, address: str, now: float) -> Outcome:  # noqa: ARG002 - one answer for all
         self.asked.append((username, code, now))
         await asyncio.sleep(0)
         if isinstance(self.answer, Exception):
@@ -58,8 +70,9 @@ class FakeRows:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def add(self, row: SessionRow) -> None:
+    async def add(self, row: SessionRow) -> bool:
         self.rows[row.token_sha256] = row
+        return True
 
     async def find(self, token_sha256: bytes) -> SessionRow | None:
         self.looked_up += 1
@@ -72,7 +85,7 @@ class FakeRows:
         self.touched.append((session_id, now))
         self.rows = {digest: replace(row, last_used_at=now) if row.id == session_id else row for digest, row in self.rows.items()}
 
-    async def end(self, session_id: str) -> bool:
-        before = len(self.rows)
+    async def end(self, session_id: str) -> SessionRow | None:
+        ended = next((row for row in self.rows.values() if row.id == session_id), None)
         self.rows = {digest: row for digest, row in self.rows.items() if row.id != session_id}
-        return len(self.rows) < before
+        return ended

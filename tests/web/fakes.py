@@ -14,14 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from gateway.config import Secret
 from gateway.errors import DirectoryUnavailable
 from gateway.sessions.tokens import ENTROPY_BYTES, make_token, token_digest
-from gateway.signin.directory import Denied, Person
+from gateway.signin.account import REQUIRED, Account, Candidate, Denied
 from gateway.store.sessions import SessionRow
 
 PASSWORD = "correct horse battery staple"
@@ -90,18 +90,28 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
 class FakeDirectory:
     """A Directory with people in a dictionary; ``down`` makes it fail, ``asked`` has the names that it was asked for."""
 
-    people: dict[str, Person] = field(default_factory=dict)
+    people: dict[str, Account] = field(default_factory=dict)
     down: bool = False
     asked: list[str] = field(default_factory=list)
 
-    async def authenticate(self, username: str, password: Secret) -> Person | Denied:
-        self.asked.append(username)
+    async def find(self, typed: str) -> Candidate:
+        account = self._look(typed.casefold())
+        return Candidate(key=(account.username if isinstance(account, Account) else typed).casefold(), account=account, entry=typed)
+
+    async def prove(self, candidate: Candidate, password: Secret) -> str | None:
+        self.asked.append(str(candidate.entry))
+        return None if isinstance(candidate.account, Account) and password.reveal() == PASSWORD.encode() else "password_refused"
+
+    async def account(self, username: str) -> Account | Denied:
+        return self._look(username)
+
+    async def by_uid(self, uid: int) -> Account | Denied:
+        return self._look(next((person.username for person in self.people.values() if person.uid == uid), ""))
+
+    def _look(self, name: str) -> Account | Denied:
         if self.down:
             raise DirectoryUnavailable("the fake directory is down")
-        person = self.people.get(username.casefold())
-        if person is None:
-            return Denied("user_unknown")
-        return person if password.reveal() == PASSWORD.encode() else Denied("password_refused")
+        return self.people.get(name) or Denied("user_unknown")
 
     async def ping(self) -> None:
         if self.down:
@@ -115,7 +125,8 @@ def demo_directory() -> FakeDirectory:
     """Return the directory of the demo: who may come in, who may not, and the names that Slurm takes for more."""
     people = [("alice", 2001, True), ("bob", 2002, True), ("carol", 2003, True), ("dave", 2004, False)]
     traps = [("root", 2011, True), ("slurm", 2012, True), ("33", 2013, True), ("daemon", 2, True)]
-    return FakeDirectory(people={name: Person(username=name, uid=uid, member=member) for name, uid, member in (*people, *traps)})
+    groups = {True: frozenset({REQUIRED}), False: frozenset[str]()}
+    return FakeDirectory(people={name: Account(username=name, uid=uid, groups=groups[member]) for name, uid, member in (*people, *traps)})
 
 
 # slurmrestd.
@@ -534,6 +545,7 @@ def session_of(database: Path, username: str, uid: int = 2001, *, lifetime: floa
         second_factor_at=now,
         address="192.0.2.1",
         client="test",
+        factor="totp",
     )
-    insert(database, "sessions", asdict(row))
+    insert(database, "sessions", row.values())
     return token

@@ -23,6 +23,7 @@ def session(user: str, number: int) -> SessionRow:
         second_factor_at=0.0,
         address="local",
         client="",
+        factor="totp",
     )
 
 

@@ -16,29 +16,32 @@ from gateway.errors import (
     StoreUnavailable,
     Throttled,
 )
+from gateway.signin.account import REQUIRED, Account, Denied
 from gateway.signin.credentials import Credentials, credentials
-from gateway.signin.directory import Denied, Person
 from gateway.signin.factor import NotEnrolled, NotProved, Proved
+from gateway.signin.gate import Gate
 from gateway.signin.login import Login, SignedIn
 from gateway.slurm.names import NameRules, Subject
 from gateway.store.attempts import AttemptStore
 from gateway.store.engine import Database
+from gateway.store.known import KnownAddressStore
 from tests.unit.fakes import FakeDirectory, FakeFactor
 
 NOW = 1_700_000_010.0
 ADDRESS = "192.0.2.7"
-ALICE = Person(username="alice", uid=1001, member=True)
-DAVE = Person(username="dave", uid=1004, member=False)
+IN = frozenset({REQUIRED})
+ALICE = Account(username="alice", uid=1001, groups=IN)
+DAVE = Account(username="dave", uid=1004, groups=frozenset())
 TRAPS = [
-    (Person(username="root", uid=0, member=True), "name_reserved"),
-    (Person(username="root", uid=1001, member=True), "name_reserved"),
-    (Person(username="Root", uid=1001, member=True), "name_reserved"),
-    (Person(username="slurm", uid=64030, member=True), "name_reserved"),
-    (Person(username="33", uid=1033, member=True), "name_all_digits"),
-    (Person(username="www-data", uid=33, member=True), "uid_below_minimum"),
-    (Person(username="alice", uid=999, member=True), "uid_below_minimum"),
-    (Person(username="alice ", uid=1001, member=True), "name_malformed"),
-    (Person(username="", uid=1001, member=True), "name_malformed"),
+    (Account(username="root", uid=0, groups=IN), "name_reserved"),
+    (Account(username="root", uid=1001, groups=IN), "name_reserved"),
+    (Account(username="Root", uid=1001, groups=IN), "name_reserved"),
+    (Account(username="slurm", uid=64030, groups=IN), "name_reserved"),
+    (Account(username="33", uid=1033, groups=IN), "name_all_digits"),
+    (Account(username="www-data", uid=33, groups=IN), "uid_below_minimum"),
+    (Account(username="alice", uid=999, groups=IN), "uid_below_minimum"),
+    (Account(username="alice ", uid=1001, groups=IN), "name_malformed"),
+    (Account(username="", uid=1001, groups=IN), "name_malformed"),
     (DAVE, "not_in_required_group"),
 ]
 
@@ -54,11 +57,11 @@ class Stage:
         self.directory = FakeDirectory(ALICE)
         self.factor = FakeFactor(Proved("totp"))
         self._database = database
+        settings = Throttle.model_validate({"window": "5m", "account_address": account, "account": account, "address": address})
         self.login = Login(
             directory=self.directory,
             factor=self.factor,
-            attempts=AttemptStore(database),
-            settings=Throttle.model_validate({"window": "5m", "account": account, "address": address}),
+            gate=Gate(AttemptStore(database), KnownAddressStore(database), settings),
             names=NameRules.of("slurm", (), 1000),
         )
 
@@ -78,7 +81,7 @@ async def stage(database: Database) -> Stage:
 
 
 async def test_both_factors_let_somebody_in(stage: Stage) -> None:
-    assert await stage.login.sign_in(typed(), ADDRESS, NOW) == SignedIn(subject=Subject(username="alice", uid=1001), at=NOW, method="totp")
+    assert await stage.login.sign_in(typed(), ADDRESS, NOW) == SignedIn(subject=Subject(username="alice", uid=1001), groups=IN, at=NOW, method="totp")
 
 
 async def test_a_sign_in_is_not_counted_as_a_failure(stage: Stage) -> None:
@@ -133,14 +136,14 @@ async def test_somebody_without_a_second_factor_is_told_so_and_not_counted(stage
 
 
 @pytest.mark.parametrize(("person", "cause"), TRAPS)
-async def test_nobody_who_may_not_come_in_does_with_both_factors(stage: Stage, person: Person, cause: str) -> None:
+async def test_nobody_who_may_not_come_in_does_with_both_factors(stage: Stage, person: Account, cause: str) -> None:
     stage.directory.answer = person
     refusal = await stage.refusal()
     assert (type(refusal), refusal.cause, await stage.counted()) == (NotPermitted, cause, 0)
 
 
 @pytest.mark.parametrize(("person", "cause"), TRAPS)
-async def test_nobody_who_may_not_come_in_learns_that_the_password_was_right(stage: Stage, person: Person, cause: str) -> None:
+async def test_nobody_who_may_not_come_in_learns_that_the_password_was_right(stage: Stage, person: Account, cause: str) -> None:
     stage.directory.answer = person
     stage.factor.answer = NotEnrolled()
     refusal = await stage.refusal()
@@ -148,7 +151,7 @@ async def test_nobody_who_may_not_come_in_learns_that_the_password_was_right(sta
 
 
 @pytest.mark.parametrize(("person", "cause"), TRAPS)
-async def test_nobody_who_may_not_come_in_is_told_more_than_a_wrong_code(stage: Stage, person: Person, cause: str) -> None:
+async def test_nobody_who_may_not_come_in_is_told_more_than_a_wrong_code(stage: Stage, person: Account, cause: str) -> None:
     stage.directory.answer = person
     stage.factor.answer = NotProved("code_wrong")
     assert (await stage.refusal()).detail == CredentialsRefused(cause).detail

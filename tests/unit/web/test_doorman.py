@@ -37,7 +37,7 @@ class Party:
         self.asked.append((credentials.username, address))
         if self.failure is not None:
             raise self.failure
-        return SignedIn(subject=ALICE, at=now, method="totp")
+        return SignedIn(subject=ALICE, groups=frozenset(), at=now, method="totp")
 
     async def resolve(self, token: str, now: float) -> Identity:
         self.asked.append(token)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -16,7 +15,6 @@ from gateway.errors import AuditUnavailable, NotPermitted
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
-from gateway.web.auth import AuthHandlers
 from gateway.web.context import Context
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ProxiedHandler
@@ -44,7 +42,7 @@ class Inside:
 
     def door(self) -> FrontDoor:
         return FrontDoor(
-            auth=cast("AuthHandlers", SimpleNamespace(login=None, show_session=None, end_session=None)),
+            own=(),
             proxied=cast("ProxiedHandler", self),
             audit=cast("AuditTrail", self),
             metrics=self.metrics,

@@ -1,0 +1,23 @@
+"""What may be used once, and has been."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete
+
+from gateway.store.engine import Database
+from gateway.store.tables import spent
+
+
+class SpentStore:
+    """Each method is one transaction; all raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def spend(self, kind: str, digest: bytes, *, now: float, expires_at: float) -> bool:
+        """Use it up, in one atomic statement; tell whether it was still to be had. It is remembered until ``expires_at``."""
+        statement = self._database.insert(spent).values(kind=kind, digest=digest, expires_at=expires_at)
+        async with self._database.write() as connection:
+            await connection.execute(delete(spent).where(spent.c.expires_at < now))
+            result = await connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]))
+        return bool(result.rowcount == 1)
