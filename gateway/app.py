@@ -68,6 +68,7 @@ class Application:
             metrics=self._metrics,
             settings=config.server,
             log_reads=config.log.reads,
+            refusal_time=config.throttle.refusal_time,
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
 

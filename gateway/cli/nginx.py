@@ -62,7 +62,12 @@ def _register_render(actions: Any) -> None:  # noqa: ANN401 - as above
     add("--redirect-listen", action="append", metavar="ADDR:PORT", help="where plain HTTP is sent on to the first server name")
     add("--certificate", required=True, metavar="FILE", help="the certificate and its chain (PEM)")
     add("--certificate-key", required=True, metavar="FILE", help="its private key (PEM)")
-    add("--gateway", metavar="ADDR", help="unix:/path or host:port of the gateway; without it, server.listen of the configuration")
+    add(
+        "--gateway",
+        action="append",
+        metavar="ADDR",
+        help="unix:/path or host:port of a gateway; repeat it for more nodes (server.listen of the configuration without it)",
+    )
     add("--login-rate", default="5r/s", metavar="RATE", help="sign-ins that an address may send (%(default)s)")
     add("--login-burst", default="50", metavar="N", help="and at once (%(default)s)")
     add("--max-body", metavar="SIZE", help="largest request body (server.max_body of the configuration, else 50m)")
@@ -106,10 +111,11 @@ def site_text(arguments: argparse.Namespace) -> str:
     listen = [_listen(text, "--listen") for text in arguments.listen or ["443", "[::]:443"]]
     plain = [_listen(text, "--redirect-listen") for text in arguments.redirect_listen or []]
     port = int(listen[0].rpartition(":")[2])
-    gateway, max_body = _from_configuration(arguments)
+    gateways, max_body = _from_configuration(arguments)
+    burst = _matching(_COUNT, arguments.login_burst, "--login-burst", "Give a whole number from 1 to 99999.")
     return _fill(
         SITE,
-        gateway=gateway,
+        **(_one_node(gateways[0]) if len(gateways) == 1 else _several_nodes(gateways, burst)),
         host_pattern="|".join(map(re.escape, names)),
         server_names=" ".join(names),
         listen="\n".join(
@@ -119,7 +125,7 @@ def site_text(arguments: argparse.Namespace) -> str:
         certificate=_path(arguments.certificate, "--certificate"),
         certificate_key=_path(arguments.certificate_key, "--certificate-key"),
         login_rate=_matching(_RATE, arguments.login_rate, "--login-rate", "Write it as 5r/s or 30r/m."),
-        login_burst=_matching(_COUNT, arguments.login_burst, "--login-burst", "Give a whole number from 1 to 99999."),
+        login_burst=burst,
         max_body=max_body,
         access_log=(
             f"access_log {_path(arguments.access_log, '--access-log')} slurm_gateway;"
@@ -127,6 +133,68 @@ def site_text(arguments: argparse.Namespace) -> str:
             else "# No --access-log was given, so nginx.conf's own applies; a format of its own may show query strings."
         ),
     )
+
+
+def _one_node(gateway: str) -> dict[str, str]:
+    comment = "    # The only one: max_fails=0, for to think it dead for ten seconds would turn one hiccup into many refusals.\n"
+    return {"gateways": f"{comment}    server {gateway} max_fails=0;", "next_upstream": "off", "once": "", "to_once": "", "location_once": ""}
+
+
+def _several_nodes(gateways: list[str], burst: str) -> dict[str, str]:
+    """Return what makes nginx go on with another node when one is down.
+
+    nginx sends a GET or DELETE again even when the first node had it already, a POST only when it had not. So what must not be sent
+    twice, and is no POST, takes a way of its own, on which nothing is sent again.
+    """
+    servers = [f"    server {gateway} max_fails=1 fail_timeout=2s;" for gateway in gateways]
+    return {
+        "gateways": "\n".join(["    # Whoever does not answer is left out for two seconds.", *servers]),
+        "next_upstream": f"error;\n    proxy_next_upstream_tries {len(gateways)}",
+        "once": _ONCE,
+        "to_once": "        if ($sgw_once) { return 418; }\n\n",
+        "location_once": _LOCATION_ONCE.replace("@{login_burst}", burst),
+    }
+
+
+_ONCE = """\
+# What is sent to one node only, even if that turns out to be dead: nginx would send it again though the first may have acted upon it. Of POST it
+# knows that by itself. A request that brings a one-time code is such a one, for the code works once.
+map $uri $sgw_changing_get {
+    default "";
+    "~/(?:reconfigure|requeue)(?:/|$)" 1;
+}
+map $http_authorization $sgw_once_authorization {
+    default $sgw_changing_get;
+    "~*^\\s*basic" 1;
+}
+map $http_x_otp $sgw_once_otp {
+    default 1;
+    "" $sgw_once_authorization;
+}
+map $request_method $sgw_once {
+    default 1;
+    GET $sgw_once_otp;
+    POST "";
+}
+
+"""
+_LOCATION_ONCE = """\
+
+    # No answer of ours has 418; it leads there, and what goes wrong there has its problem document all the same.
+    error_page 418 = @slurm_gateway_once;
+    recursive_error_pages on;
+    location @slurm_gateway_once {
+        limit_req zone=slurm_gateway_sign_in burst=@{login_burst} nodelay;
+        limit_req_status 429;
+        limit_req_log_level warn;
+        limit_conn slurm_gateway_requests 200;
+        limit_conn_status 429;
+        limit_conn_log_level warn;
+
+        proxy_next_upstream off;
+        proxy_pass http://slurm_gateway;
+    }
+"""
 
 
 def main_text(arguments: argparse.Namespace) -> str:
@@ -164,18 +232,20 @@ def check(site: str) -> None:
         raise CommandError("nginx refuses this configuration", "nginx's own words stand above; nothing was written.")
 
 
-def _from_configuration(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Return the gateway's address and the limit of a body: as the command line has them, else the configuration, if there is one."""
-    gateway, max_body = arguments.gateway, arguments.max_body
-    if arguments.config is not None and (gateway is None or max_body is None):
+def _from_configuration(arguments: argparse.Namespace) -> tuple[list[str], str]:
+    """Return the gateways' addresses and the limit of a body: as the command line has them, else the configuration, if there is one."""
+    gateways, max_body = arguments.gateway, arguments.max_body
+    if arguments.config is not None and (gateways is None or max_body is None):
         from gateway.cli.configuration import configuration  # noqa: PLC0415 - without a configuration nothing of the server is needed
 
         server = configuration(arguments).server
-        gateway = gateway or str(server.listen)
+        gateways = gateways or [str(server.listen)]
         max_body = max_body or str(server.max_body)
-    if gateway is None:
+    if gateways is None:
         raise CommandError("where the gateway listens is not known", "Give --gateway unix:/path or host:port, or --config FILE.", exit_code=USAGE)
-    return _gateway(gateway), _matching(_SIZE, max_body or _DEFAULT_MAX_BODY, "--max-body", "Write it as 50m, 512k or a number of bytes.")
+    return [_gateway(gateway) for gateway in gateways], _matching(
+        _SIZE, max_body or _DEFAULT_MAX_BODY, "--max-body", "Write it as 50m, 512k or a number of bytes."
+    )
 
 
 def _gateway(text: str) -> str:

@@ -5,6 +5,7 @@ Parallel guesses, and a process that dies half-way, can so only count too many. 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from gateway.config import Throttle
 from gateway.signin import throttle
 from gateway.store.attempts import AttemptStore
 from gateway.store.known import KnownAddressStore
+
+_MAX_ACCOUNT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Gate:
 
     async def enter(self, account: str, address: str, now: float) -> Attempt:
         """Count an attempt to show the password of ``account``; raise Throttled instead when there were too many."""
+        account = _bounded(account)
         since = now - self._settings.known_address
         known = await self._known.is_known(account, throttle.address_key(address), since)
         attempt = Attempt(id=secrets.token_hex(16), account=account, address=address)
@@ -49,7 +53,7 @@ class Gate:
 
     async def enter_step_up(self, account: str, address: str, now: float) -> Attempt:
         """Count a code of somebody who has a session; raise Throttled instead when too many codes were wrong."""
-        attempt = Attempt(id=secrets.token_hex(16), account=account, address=address)
+        attempt = Attempt(id=secrets.token_hex(16), account=_bounded(account), address=address)
         await self.enter_code(attempt, now)
         return attempt
 
@@ -67,3 +71,8 @@ class Gate:
         exceeded = await self._attempts.reserve(secrets.token_hex(16), throttle.token_limits(self._settings, address), now)
         if exceeded is not None:
             raise throttle.refusal(exceeded, now)
+
+
+def _bounded(account: str) -> str:
+    """Return a name that the store has room for: nobody who exists has a longer one, but anything can be typed."""
+    return account if len(account) <= _MAX_ACCOUNT else hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()

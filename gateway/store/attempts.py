@@ -77,9 +77,11 @@ class AttemptStore:
             await connection.execute(delete(attempts).where(attempts.c.scope == scope, attempts.c.at <= now - window))
 
     async def _exceeded(self, connection: AsyncConnection, limits: Sequence[Limit], now: float) -> Exceeded | None:
+        """Return the limit that is reached, of several the one that has to be waited for the longest."""
+        found = None
         for limit in limits:
             where = (attempts.c.scope == limit.scope, attempts.c.key == limit.key, attempts.c.at > now - limit.window)
             count, oldest = (await connection.execute(select(func.count(), func.min(attempts.c.at)).where(*where))).one()
-            if count >= limit.allowed:
-                return Exceeded(limit=limit, free_at=oldest + limit.window)
-        return None
+            if count >= limit.allowed and (found is None or oldest + limit.window > found.free_at):
+                found = Exceeded(limit=limit, free_at=oldest + limit.window)
+        return found

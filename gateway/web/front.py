@@ -11,7 +11,7 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
+from gateway.errors import BadRequest, CredentialsRefused, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
@@ -32,13 +32,22 @@ class FrontDoor:
     """The handler of every public request."""
 
     def __init__(
-        self, *, own: Iterable[Routes], proxied: ProxiedHandler, audit: AuditTrail, metrics: Metrics, settings: Server, log_reads: bool
+        self,
+        *,
+        own: Iterable[Routes],
+        proxied: ProxiedHandler,
+        audit: AuditTrail,
+        metrics: Metrics,
+        settings: Server,
+        log_reads: bool,
+        refusal_time: float,
     ) -> None:
         self._proxied = proxied
         self._audit = audit
         self._metrics = metrics
         self._settings = settings
         self._log_reads = log_reads
+        self._refusal_time = refusal_time
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._under_way = 0
         self._ended = asyncio.Event()
@@ -184,7 +193,14 @@ class FrontDoor:
             await self._audit.write(self._event(context, "refusal", refusal.status))
         except Unavailable as unavailable:
             logger.error("audit_lost", request_id=context.id, cause=unavailable.cause)
+        if isinstance(refusal, CredentialsRefused):
+            await self._evenly(context)
         return response
+
+    async def _evenly(self, context: Context) -> None:
+        """Wait for the next whole multiple of the refusal time: how long it took to find out what was wrong tells nothing of what it was."""
+        taken = time.monotonic() - context.started
+        await asyncio.sleep(self._refusal_time - taken % self._refusal_time)
 
     def _seal(self, context: Context, response: web.StreamResponse) -> None:
         headers = response.headers

@@ -160,11 +160,12 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _write_files(folder: Path, certificates: Path, ports: list[int], options: dict[str, str], patches: dict[str, str]) -> None:
+def _write_files(folder: Path, certificates: Path, ports: list[int], options: dict[str, str], patches: dict[str, str], nodes: str) -> None:
     """Have the command write both files; ``patches`` shortens time-outs that a test would otherwise wait for."""
     site, conf = folder / "site.conf", folder / "nginx.conf"
-    given = {"--gateway": f"unix:{folder}/g", "--access-log": f"{folder}/access.log", "--login-rate": "1r/m", "--login-burst": "2"} | options
+    given = {"--access-log": f"{folder}/access.log", "--login-rate": "1r/m", "--login-burst": "2"} | options
     words = ["--server-name=slurm.test", "--server-name=127.0.0.1", f"--listen=127.0.0.1:{ports[0]}", f"--redirect-listen=127.0.0.1:{ports[1]}"]
+    words += [f"--gateway=unix:{folder}/{node}" for node in nodes]
     words += [f"--certificate={certificates}/site.pem", f"--certificate-key={certificates}/site.key", f"--output={site}", "--check"]
     assert main(["nginx", "render", *words, *(f"{name}={value}" for name, value in given.items())]) == 0
     logs = [f"--pid={folder}/pid", f"--error-log={folder}/error.log", f"--access-log={folder}/other.log", f"--temp-dir={folder}/temp"]
@@ -209,9 +210,11 @@ async def start(tmp_path: Path, certificates: Path) -> AsyncIterator[Start]:
     trust = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     async with AsyncExitStack() as stack:
 
-        async def start_one(*, options: dict[str, str] | None = None, patches: dict[str, str] | None = None, stub: bool = True) -> Site:
+        async def start_one(
+            *, options: dict[str, str] | None = None, patches: dict[str, str] | None = None, stub: bool = True, nodes: str = "g"
+        ) -> Site:
             ports = _free_ports(2)
-            _write_files(tmp_path, certificates, ports, options or {}, patches or {})
+            _write_files(tmp_path, certificates, ports, options or {}, patches or {}, nodes)
             behind = Stub(tmp_path / "g")
             if stub:
                 await stack.enter_async_context(behind.serving())
@@ -733,3 +736,73 @@ def test_a_check_repeats_what_nginx_says(tmp_path: Path, capsys: pytest.CaptureF
     assert 'cannot load certificate "/missing.pem"' in said
     assert "slurm-gateway: nginx refuses this configuration\nhint: " in said
     assert not output.exists()
+
+
+# ---- Several nodes ---------------------------------------------------------------------------------------------------------------------------
+
+ONCE = {
+    "a cancelled job": request("/slurm/v0.0.38/job/7", method="DELETE"),
+    "a submission": request("/slurm/v0.0.38/job/submit", method="POST", body="{}"),
+    "a GET that changes something": request("/slurm/v0.0.42/reconfigure"),
+    "a requeue": request("/clusters/main/slurm/v0.0.44/job/7/requeue"),
+    "a one-time code": request("/slurm/v0.0.38/ping", "Authorization: Basic YTpi", "X-OTP: 123456"),
+    "a one-time code without a password": request("/slurm/v0.0.38/ping", "X-OTP: 123456"),
+}
+# As soon as a node has failed, the next requests go to the other one; for a test it is tried every time.
+FORGIVING = {"max_fails=1 fail_timeout=2s": "max_fails=0"}
+
+
+async def _drops(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+@asynccontextmanager
+async def _second(folder: Path) -> AsyncIterator[Stub]:
+    other = Stub(folder / "h")
+    async with other.serving():
+        yield other
+
+
+async def test_requests_are_shared_by_the_nodes(start: Start, tmp_path: Path) -> None:
+    site = await start(nodes="gh")
+    async with _second(tmp_path) as other:
+        for _ in range(6):
+            assert (await site.send(request("/slurm/v0.0.38/ping"))).status == 200
+    assert (len(site.stub.requests), len(other.requests)) == (3, 3)
+
+
+@pytest.mark.parametrize("raw", [request("/slurm/v0.0.38/ping"), ONCE["a submission"]])
+async def test_what_a_dead_node_never_got_goes_to_the_other(start: Start, raw: str) -> None:
+    site = await start(nodes="gh", patches=FORGIVING)
+    assert [(await site.send(raw)).status for _ in range(6)] == [200] * 6
+    assert len(site.stub.requests) == 6
+
+
+async def test_a_read_that_a_node_took_with_it_is_asked_of_the_other(start: Start, tmp_path: Path) -> None:
+    site = await start(nodes="gh", patches=FORGIVING)
+    async with _second(tmp_path) as other:
+        other.answer = _drops
+        assert [(await site.send(request("/slurm/v0.0.38/ping"))).status for _ in range(4)] == [200] * 4
+
+
+@pytest.mark.parametrize("what", ONCE)
+async def test_what_must_not_be_done_twice_is_sent_to_one_node_only(start: Start, tmp_path: Path, what: str) -> None:
+    site = await start(nodes="gh", patches=FORGIVING)
+    async with _second(tmp_path) as other:
+        other.answer = site.stub.answer = _drops
+        answer = await site.send(ONCE[what])
+        assert (answer.status, answer.problem["reason"], "not known" in answer.problem["detail"]) == (502, "gateway_unavailable", True)
+        assert len(site.stub.requests) + len(other.requests) == 1
+
+
+async def test_when_no_node_is_there_people_are_told_that_nothing_was_done(start: Start) -> None:
+    site = await start(nodes="gh", patches=FORGIVING, stub=False)
+    assert "nothing was done" in (await site.send(ONCE["a submission"])).problem["detail"]
+
+
+async def test_what_is_sent_once_arrives_byte_for_byte_as_it_came(start: Start, tmp_path: Path) -> None:
+    site = await start(nodes="gh")
+    async with _second(tmp_path) as other:
+        await site.send(request("/slurm//v0.0.38/%6aob/7?a=%2f&b", method="DELETE"))
+    [seen] = [*site.stub.requests, *other.requests]
+    assert seen.first == "DELETE /slurm//v0.0.38/%6aob/7?a=%2f&b HTTP/1.1"

@@ -71,6 +71,7 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
             "answer_timeout": "5s",
             "read_timeout": "5s",
         },
+        "throttle": {"refusal_time": "1ms"},
         "audit": {"file": f"{folder}/audit.log"},
     }
     for name, table in (changes or {}).items():

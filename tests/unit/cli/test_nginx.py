@@ -279,3 +279,16 @@ def test_a_check_without_nginx_says_so(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("gateway.cli.nginx.shutil.which", lambda *_arguments, **_options: None)
     assert main(words("render", SITE, "--check")) == 1
     assert "hint: apt install nginx" in capsys.readouterr().err
+
+
+def test_several_nodes_are_all_named_and_left_out_while_they_are_down(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = statements(rendered(capsys, *words("render", SITE, "--gateway", "192.0.2.1:8080")))
+    assert "server unix:/run/slurm-gateway/gateway.sock max_fails=1 fail_timeout=2s;" in lines
+    assert "server 192.0.2.1:8080 max_fails=1 fail_timeout=2s;" in lines
+    assert {"proxy_next_upstream error;", "proxy_next_upstream_tries 2;", "if ($sgw_once) { return 418; }"} <= set(lines)
+
+
+def test_with_one_node_nothing_is_ever_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
+    text = rendered(capsys, *words("render", SITE))
+    assert "proxy_next_upstream off;" in statements(text)
+    assert "sgw_once" not in text

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from gateway.config import Throttle
+from gateway.config import Secret, Throttle
 from gateway.errors import (
+    CodeOutOfStep,
     CredentialsRefused,
     DirectoryUnavailable,
     EnrolmentRequired,
@@ -18,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.signin.account import REQUIRED, Account, Denied
 from gateway.signin.credentials import Credentials, credentials
-from gateway.signin.factor import NotEnrolled, NotProved, Proved
+from gateway.signin.factor import NotEnrolled, NotProved, OutOfStep, Proved
 from gateway.signin.gate import Gate
 from gateway.signin.login import Login, SignedIn
 from gateway.slurm.names import NameRules, Subject
@@ -74,6 +76,11 @@ class Stage:
         async with self._database.read() as connection:
             return int((await connection.exec_driver_sql("SELECT count(DISTINCT attempt) FROM attempts")).scalar_one())
 
+    async def unlock(self, *scopes: str) -> None:
+        async with self._database.write() as connection:
+            for scope in scopes:
+                await connection.execute(text("DELETE FROM attempts WHERE scope = :scope"), {"scope": scope})
+
 
 @pytest.fixture
 async def stage(database: Database) -> Stage:
@@ -110,8 +117,73 @@ async def test_whoever_the_directory_denies_is_refused_and_counted(stage: Stage,
     assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, cause, 1)
 
 
+async def test_a_password_that_the_directory_refuses_is_refused_and_counted(stage: Stage) -> None:
+    stage.directory.refuses = "password_must_change"
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause, await stage.counted()) == (CredentialsRefused, "password_must_change", 1)
+
+
+async def test_a_name_that_nobody_has_costs_a_bind_as_well(stage: Stage) -> None:
+    stage.directory.answer = Denied("user_unknown")
+    await stage.refusal()
+    assert stage.directory.asked == [("alice", b"secret")]
+
+
+async def test_a_right_password_for_nobody_is_none(stage: Stage) -> None:
+    stage.directory.answer, stage.directory.refuses = Denied("user_ambiguous"), None
+    assert (await stage.refusal()).cause == "user_ambiguous"
+
+
+async def test_an_account_that_is_barred_does_not_come_in_with_both_factors(stage: Stage) -> None:
+    stage.directory.answer = Account(username="alice", uid=1001, groups=IN, barred="account_disabled")
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.cause) == (NotPermitted, "account_disabled")
+
+
+async def test_somebody_whose_password_was_right_is_told_that_the_code_is_out_of_step(stage: Stage) -> None:
+    stage.factor.answer = OutOfStep("Your clock is 3 minutes slow.")
+    refusal = await stage.refusal()
+    assert (type(refusal), refusal.reason, refusal.detail) == (CodeOutOfStep, "credentials_refused", "Your clock is 3 minutes slow.")
+    assert await stage.counted() == 1
+
+
+async def test_codes_are_counted_apart_from_passwords_and_told_before_they_are_evaluated(stage: Stage) -> None:
+    stage.factor.answer = NotProved("code_wrong")
+    for number in range(5):
+        await stage.refusal(address=f"192.0.2.{number}", now=NOW + number)
+        await stage.unlock("account", "account_address")
+    stage.factor.asked.clear()
+    refusal = await stage.refusal(now=NOW + 6)
+    assert (refusal.cause, refusal.headers, stage.factor.asked) == ("throttled_by_code", (("Retry-After", "294"),), [])
+
+
+async def test_a_step_up_is_proved_by_a_code_alone(stage: Stage) -> None:
+    assert await stage.login.step_up(Subject(username="alice", uid=1001), "123456", ADDRESS, NOW) == "totp"
+    assert (stage.factor.asked, stage.directory.asked, await stage.counted()) == ([("alice", "123456", NOW)], [], 0)
+
+
+async def test_wrong_codes_of_a_step_up_and_of_a_sign_in_are_counted_together(stage: Stage) -> None:
+    stage.factor.answer = NotProved("code_wrong")
+    for _ in range(5):
+        with pytest.raises(CredentialsRefused):
+            await stage.login.step_up(Subject(username="alice", uid=1001), "123456", ADDRESS, NOW)
+    assert (await stage.refusal()).cause == "throttled_by_code"
+
+
+async def test_a_password_shown_alone_is_counted_until_its_caller_says_how_it_ended(stage: Stage) -> None:
+    account, attempt = await stage.login.show_password("alice", Secret(b"secret"), ADDRESS, NOW)
+    assert (account, attempt.account, await stage.counted()) == (ALICE, "alice", 1)
+
+
+async def test_a_wrong_password_shown_alone_is_refused_and_counted(stage: Stage) -> None:
+    stage.directory.refuses = "password_refused"
+    with pytest.raises(CredentialsRefused):
+        await stage.login.show_password("alice", Secret(b"wrong"), ADDRESS, NOW)
+    assert await stage.counted() == 1
+
+
 async def test_a_code_is_not_looked_at_before_the_password_is_right(stage: Stage) -> None:
-    stage.directory.answer = Denied("password_refused")
+    stage.directory.refuses = "password_refused"
     await stage.refusal()
     assert stage.factor.asked == []
 
@@ -174,7 +246,7 @@ async def test_without_a_store_to_count_in_nothing_is_evaluated(open_store: Call
 
 
 async def test_a_defect_is_counted_rather_than_forgotten(stage: Stage) -> None:
-    stage.directory.answer = RuntimeError("a defect")
+    stage.factor.answer = RuntimeError("a defect")
     with pytest.raises(RuntimeError):
         await stage.login.sign_in(typed(), ADDRESS, NOW)
     assert await stage.counted() == 1

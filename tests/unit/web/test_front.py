@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -11,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from gateway.config import Server
-from gateway.errors import AuditUnavailable, NotPermitted
+from gateway.errors import AuditUnavailable, CodeOutOfStep, CredentialsRefused, NotPermitted
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
@@ -29,6 +31,7 @@ class Inside:
 
     act: Callable[[Context], web.StreamResponse]
     trail_fails: bool = False
+    refusal_time: float = 0.001
     events: list[Event] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -48,6 +51,7 @@ class Inside:
             metrics=self.metrics,
             settings=Server.model_validate({"listen": "unix:/run/gateway.sock"}),
             log_reads=False,
+            refusal_time=self.refusal_time,
         )
 
     def value(self, name: str) -> float:
@@ -130,3 +134,19 @@ async def test_an_odd_method_is_counted_under_a_word_of_ours(make: Make) -> None
     inside = Inside(fine)
     await inside.door().handle(make("PROPFIND", PATH))
     assert inside.value('slurm_gateway_requests_total{kind="slurm",method="other",status="200"}') == 1
+
+
+@pytest.mark.parametrize("refusal", [CredentialsRefused("code_wrong"), CodeOutOfStep("code_out_of_step")])
+async def test_a_refusal_of_credentials_is_given_at_a_whole_multiple_of_the_refusal_time(make: Make, refusal: CredentialsRefused) -> None:
+    def refuses_credentials(_context: Context) -> web.Response:
+        raise refusal
+
+    began = time.monotonic()
+    await Inside(refuses_credentials, refusal_time=0.05).door().handle(make("POST", PATH))
+    taken = time.monotonic() - began
+    assert taken >= 0.05
+
+
+async def test_other_answers_do_not_wait(make: Make) -> None:
+    async with asyncio.timeout(5):
+        assert (await Inside(refuses, refusal_time=60.0).door().handle(make("POST", PATH))).status == 403
