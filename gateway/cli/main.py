@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gateway import __version__
 from gateway.errors import CommandError
@@ -28,9 +29,16 @@ _COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong with a command line as everything else here is said."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(message, f"'{self.prog} --help' tells how it is used.", exit_code=USAGE)
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser; only the command that ``argv`` names is imported and described in full."""
-    parser = argparse.ArgumentParser(prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False)
+    parser = _Parser(prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
     parser.add_argument(
         "--config",

@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--state", type=Path)
     arguments = parser.parse_args()
-    with _site(arguments.state) as site, _nginx(site) as (pids, direct, through):
+    with running_site(arguments.state) as site, _nginx(site) as (pids, direct, through):
         header = f"Authorization: Bearer {site.token('alice')}"
         processes = {**pids, **{name: site.told["pids"][name] for name in ("gateway", "slurmrestd", "slurmctld")}}
         _load(through, header, 4, 2, processes)  # nobody measures a cold start
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _site(state: Path | None) -> Iterator[Site]:
+def running_site(state: Path | None) -> Iterator[Site]:
     if state is not None:
         yield Site.at(state)
         return
