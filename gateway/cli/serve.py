@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
 import resource
 import shutil
@@ -21,6 +22,8 @@ from gateway.errors import CommandError, StoreUnavailable
 from gateway.observe import logs
 from gateway.sockets import bind
 from gateway.store.migrate import migrate
+
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -47,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Until there is something to reload, a reload is none; by default it would be the end of the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _allow_many_files()
+    _leave_no_core()
     listen = config.server
     with contextlib.ExitStack() as held:
         public = held.enter_context(bind(listen.listen, "server.listen", int(listen.socket_mode, 8)))
@@ -95,3 +99,9 @@ def _allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _leave_no_core() -> None:
+    """Leave no core dump, which would have keys and tokens in it, and let no other process of this user look inside (prctl(2), PR_SET_DUMPABLE)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)

@@ -87,3 +87,12 @@ def test_aiohttp_without_its_c_parser_is_refused(config: Path) -> None:
     done = subprocess.run(command, env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, "Traceback" in done.stderr, done.stderr.count("\n")) == (3, False, 3)
     assert "AIOHTTP_NO_EXTENSIONS" in done.stderr
+
+
+def test_a_gateway_that_crashes_leaves_no_core_in_which_its_keys_are() -> None:
+    program = (
+        "import ctypes, resource; from gateway.cli import serve; serve._leave_no_core(); "
+        "print(ctypes.CDLL(None).prctl(3), resource.getrlimit(resource.RLIMIT_CORE))"  # PR_GET_DUMPABLE
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 (0, 0)\n"
