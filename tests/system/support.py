@@ -89,10 +89,12 @@ class Site:
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.told["ca_file"])
 
-    def ask(self, method: str, path: str, *, headers: HeaderList = (), body: bytes | None = None, timeout: float = 60) -> Answer:
-        """Send one request exactly as given: headers in their order, doubled ones doubled, the path's bytes untouched."""
+    def ask(
+        self, method: str, path: str, *, headers: HeaderList = (), body: bytes | None = None, timeout: float = 60, source: str = "127.0.0.1"
+    ) -> Answer:
+        """Send one request exactly as given: headers in their order, doubled ones doubled, the path's bytes untouched; ``source`` is our address."""
         url = urlsplit(self.told["url"])
-        connection = http.client.HTTPSConnection(url.hostname or "", url.port, context=self.tls(), timeout=timeout)
+        connection = http.client.HTTPSConnection(url.hostname or "", url.port, context=self.tls(), timeout=timeout, source_address=(source, 0))
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in headers:
@@ -133,9 +135,9 @@ class Site:
         self._tokens.pop(user, None)
         return one_time_code(self._secrets[user], int(time.time() // 30))
 
-    def login(self, user: str, otp: str, *, password: str | None = None, headers: HeaderList = ()) -> Answer:
+    def login(self, user: str, otp: str, *, password: str | None = None, headers: HeaderList = (), source: str = "127.0.0.1") -> Answer:
         body = json.dumps({"username": user, "password": self.password(user) if password is None else password, "otp": otp}).encode()
-        return self.ask("POST", "/auth/login", headers=[("Content-Type", "application/json"), *headers], body=body)
+        return self.ask("POST", "/auth/login", headers=[("Content-Type", "application/json"), *headers], body=body, source=source)
 
     def token(self, user: str) -> str:
         """Return a session's token, signing in once for the whole run."""
