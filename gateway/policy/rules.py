@@ -8,12 +8,16 @@ from functools import lru_cache
 
 from gateway.config import Policy, Rule
 from gateway.config.policy import REQUIRED
+from gateway.config.values import duration_text
+from gateway.errors import NotPermitted, Refusal, SecondFactorStale
 from gateway.policy.networks import plain, within
 from gateway.policy.pattern import Pattern
 
 DEFAULT = "default"
 """The name of the no that follows the last rule."""
 
+ASK = "Ask your administrators; they can see why with 'slurm-gateway policy explain'."
+_DENIED = "The gateway's policy does not permit this call to this account."
 KINDS = ("session", "token", "one_shot")
 _MAX_CALLS = 1024
 
@@ -68,6 +72,13 @@ class Decision:
     def stale(self) -> bool:
         """Whether a younger second factor is all that is missing."""
         return self.stale_after is not None
+
+    def refusal(self) -> Refusal | None:
+        """Return what the sender is told, or None if the request is allowed. The rule is for the inside alone."""
+        if self.stale_after is not None:
+            age = duration_text(self.stale_after)
+            return SecondFactorStale(f"policy:{self.rule}", detail=f"This call needs a second factor that was proved within the last {age}.")
+        return None if self.allowed else NotPermitted(f"policy:{self.rule}", detail=_DENIED, hint=ASK)
 
 
 _NO = Decision(allowed=False, rule=DEFAULT)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, NotPermitted
 from gateway.policy.pattern import Pattern
 from gateway.policy.route import METHODS, changes_something, is_submission
 
@@ -52,6 +52,17 @@ def parse_scopes(given: object) -> Scopes:
 def scopes_of(texts: tuple[str, ...]) -> Scopes:
     """Return the scopes that the store has of a token or a session; what is not understood (any more) allows nothing."""
     return Scopes(texts, tuple(test for text in texts if (test := _known(text)) is not None))
+
+
+def refusal(texts: tuple[str, ...], method: str, path: str) -> NotPermitted | None:
+    """Return what somebody is told whose token has scopes that do not allow the call, or None."""
+    if scopes_of(texts).allows(method, path):
+        return None
+    return NotPermitted(
+        "token_scope",
+        detail="The scopes of this token do not allow this call.",
+        hint=f"The call needs a token with the scope '{needed(method, path)}' or a wider one. Make one, or sign in.",
+    )
 
 
 def needed(method: str, path: str) -> str:

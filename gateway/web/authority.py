@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.config.values import duration_text
-from gateway.errors import NotPermitted, SecondFactorStale
+from gateway.errors import NotPermitted
 from gateway.policy.networks import allows
 from gateway.policy.route import Route
 from gateway.policy.rules import Request, Rules
-from gateway.policy.scopes import needed, scopes_of
+from gateway.policy.scopes import refusal
 from gateway.sessions.sessions import Identity
 from gateway.web.context import Context
-
-ASK = "Ask your administrators; they can see why with 'slurm-gateway policy explain'."
 
 
 class Authority:
@@ -29,12 +26,8 @@ class Authority:
                 detail="This token may not be used from the address that the request comes from.",
                 hint="Send the request from one of the token's networks, or make a token for this one.",
             )
-        if not scopes_of(identity.scopes).allows(method, way.path):
-            raise NotPermitted(
-                "token_scope",
-                detail="The scopes of this token do not allow this call.",
-                hint=f"The call needs a token with the scope '{needed(method, way.path)}' or a wider one. Make one, or sign in.",
-            )
+        if refused := refusal(identity.scopes, method, way.path):
+            raise refused
         decision = self._rules.decide(
             Request(
                 username=identity.username,
@@ -49,10 +42,5 @@ class Authority:
             context.now,
         )
         context.rule = decision.rule
-        if decision.stale_after is not None:
-            raise SecondFactorStale(
-                f"policy:{decision.rule}",
-                detail=f"This call needs a second factor that was proved within the last {duration_text(decision.stale_after)}.",
-            )
-        if not decision.allowed:
-            raise NotPermitted(f"policy:{decision.rule}", detail="The gateway's policy does not permit this call to this account.", hint=ASK)
+        if denied := decision.refusal():
+            raise denied

@@ -9,10 +9,10 @@ import pytest
 from gateway.config import Rule, Server
 from gateway.errors import NotPermitted, Refusal, SecondFactorStale
 from gateway.policy.route import Route
-from gateway.policy.rules import BUILT_IN, Rules
+from gateway.policy.rules import ASK, BUILT_IN, Rules
 from gateway.sessions.sessions import Identity
 from gateway.slurm.names import Subject
-from gateway.web.authority import ASK, Authority
+from gateway.web.authority import Authority
 from gateway.web.context import Context, open_context
 from tests.unit.web.conftest import Make
 
