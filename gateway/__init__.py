@@ -6,7 +6,7 @@ The rooms, from the bottom up; imports point downwards only (a tool checks it):
 ``config``       TOML to frozen values; every problem at once, with its place in the file
 ``store``        what must last: tables, migrations, sealing of secrets
 ``observe``      what happened: audit trail, logs, metrics, health
-``policy``       may you? the one spelling of a path, and where it leads (pure)
+``policy``       may you? the one spelling of a path, where it leads, scopes and rules (pure)
 ``slurm``        speaking Slurm: whom to mint for, keys, minting, meaning of its answers (pure)
 ``signin``       who are you? credentials, directory (LDAP), second factor, throttle, login, enrolment
 ``sessions``     do I know you? tokens (pure), sessions
@@ -18,8 +18,8 @@ The rooms, from the bottom up; imports point downwards only (a tool checks it):
 ``cli``          what people type: one small file a command
 
 The way of a request: nginx (TLS, limits, request id) → ``web.front`` (one spelling of the path) → ``web.doorman`` (``sessions.resolve``
-or ``signin.login``) → ``policy.route`` → ``slurm.minting`` (a JWT for this user) → ``proxy.headers`` (allow-list) → ``proxy.forward``
-(stream) → the audit trail → the client.
+or ``signin.login``) → ``policy.route`` → ``policy.rules`` (may they?) → ``slurm.minting`` (a JWT for this user) → ``proxy.headers``
+(allow-list) → ``proxy.forward`` (stream) → the audit trail → the client.
 """
 
 __version__ = "0.1.0"

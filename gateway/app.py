@@ -14,6 +14,7 @@ from gateway.errors import Refusal
 from gateway.observe.audit import AuditTrail
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
+from gateway.policy.rules import Rules
 from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Sessions
 from gateway.signin.directory import LdapDirectory
@@ -31,6 +32,7 @@ from gateway.store.sealing import load_key_ring
 from gateway.store.sessions import SessionStore
 from gateway.web.admin import AdminHandler
 from gateway.web.auth import AuthHandlers
+from gateway.web.authority import Authority
 from gateway.web.doorman import Doorman
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
@@ -63,7 +65,13 @@ class Application:
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         self.front = FrontDoor(
             own=(AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),),
-            proxied=ProxiedHandler(doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server),
+            proxied=ProxiedHandler(
+                doorman=doorman,
+                authority=Authority(Rules.of(config.policy)),
+                clusters=self._clusters,
+                default_cluster=config.slurm.default_cluster,
+                settings=config.server,
+            ),
             audit=self._audit,
             metrics=self._metrics,
             settings=config.server,

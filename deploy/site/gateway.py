@@ -48,6 +48,9 @@ uid_attribute = "uidNumber"
 required_group = "cn={directory.USERS_GROUP},{directory.GROUPS_BASE}"
 group_member_attribute = "member"
 
+[directory.groups]
+{directory.ADMINS_GROUP} = "cn={directory.ADMINS_GROUP},{directory.GROUPS_BASE}"
+
 [totp]
 issuer = "slurm-gateway demo"
 

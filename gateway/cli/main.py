@@ -25,6 +25,7 @@ _COMMANDS = {
     "enroll": "give a user a second factor",
     "disenroll": "take a user's second factors away and end their sessions",
     "keys": "make the keys that seal the second factors",
+    "policy": "show the rules, and explain which one decides",
     "nginx": "write the nginx configuration",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gateway.config.model import Audit, Cluster, Config, Directory, Section, Server, Store
+from gateway.config.policy import policy_problems
 
 _TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
+_LISTED_TABLE = re.compile(r"\s*\[\[\s*([^\[\]]+?)\s*\]\]\s*(?:#.*)?")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 _TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
 _S = TypeVar("_S", bound=Section)
@@ -63,11 +66,16 @@ def locate(source: str, key: tuple[str, ...]) -> int:
     tomllib tells no positions, so this reads the headers and keys of a file that tomllib has already accepted.
     """
     table: tuple[str, ...] = ()
+    listed: Counter[tuple[str, ...]] = Counter()
     best, best_depth = 1, 0
     for number, line in enumerate(source.split("\n"), start=1):  # as TOML counts them: U+2028 and its like end no line
         if header := _TABLE.fullmatch(line):
             table = _parts(header[1])
             here = table
+        elif header := _LISTED_TABLE.fullmatch(line):
+            name = _parts(header[1])
+            table = here = (*name, str(listed[name]))
+            listed[name] += 1
         elif entry := _KEY.match(line):
             here = table + _parts(entry[1])
         else:
@@ -91,12 +99,16 @@ def parse(source: str, name: str) -> Config:
         raise ConfigurationError((Problem(place=f"{name}:{at[1] if at else 1}", key="", text=text),)) from None
     except (ValueError, RecursionError):
         raise ConfigurationError((Problem(place=name, key="", text="holds a number or a nesting that no configuration has"),)) from None
+    config, found = None, []
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
-        found = [_problem(source, name, dict(item)) for item in error.errors(include_input=False)]
+        found += [_problem(source, name, dict(item)) for item in error.errors(include_input=False)]
         found += _across(source, name, tree, found)
-        raise ConfigurationError(tuple(found), _parts_of(tree)) from None
+    found += [Problem(place=f"{name}:{locate(source, key)}", key=".".join(key), text=text) for key, text in policy_problems(tree)]
+    if config is None or found:
+        raise ConfigurationError(tuple(found), _parts_of(tree))
+    return config
 
 
 def _across(source: str, name: str, tree: dict[str, Any], found: list[Problem]) -> list[Problem]:

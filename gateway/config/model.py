@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from gateway.config.patterns import PathPattern
 from gateway.config.values import AbsolutePath, Duration, Listen, Networks, Size, Upstream
 
 
@@ -270,28 +271,56 @@ class Cluster(Section):
         return self
 
 
+_T = TypeVar("_T")
+
+
+def _named(values: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Refuse an empty list: it would match nothing, and is easily taken for one that matches all."""
+    if not values:
+        raise ValueError("names nothing; leave it out where all are meant")
+    return values
+
+
+Names = Annotated[tuple[_T, ...], AfterValidator(_named)]
+
+
 class Rule(Section):
-    """One rule: what it says holds for requests that match everything it names; what it does not name matches all."""
+    """One rule: it decides about requests that match everything it names; what it does not name matches all."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$", description="what the audit trail and `policy explain` call it")
     effect: Literal["allow", "deny"] = Field(description="`allow` or `deny`")
-    groups: tuple[str, ...] | None = Field(None, strict=False, description="names of `directory.groups`, or `required`: any of them")
-    methods: tuple[Literal["GET", "POST", "DELETE"], ...] | None = Field(None, strict=False, description="of `GET`, `POST`, `DELETE`")
-    paths: tuple[str, ...] | None = Field(
-        None, strict=False, description="patterns of canonical paths without `/clusters/NAME`: `*` within a segment, `**` for any number of segments"
+    groups: Names[str] | None = Field(None, strict=False, description="names of `directory.groups`, or `required`: members of any of them")
+    methods: Names[Literal["GET", "POST", "DELETE"]] | None = Field(
+        None, strict=False, description="of `GET`, `POST`, `DELETE`; a GET may change something too: `/slurm/*/reconfigure`, `/slurm/*/job/*/requeue`"
     )
-    clusters: tuple[str, ...] | None = Field(None, strict=False, description="names of clusters")
-    networks: tuple[Networks, ...] | None = Field(None, strict=False, description="where the client is")
-    kinds: tuple[Literal["session", "token", "one_shot"], ...] | None = Field(None, strict=False, description="how it presents itself")
+    paths: Names[PathPattern] | None = Field(
+        None, strict=False, description="patterns of paths without `/clusters/NAME`: `*` within a segment, `**` for any number of segments, also none"
+    )
+    clusters: Names[str] | None = Field(None, strict=False, description="names of clusters")
+    networks: Names[Networks] | None = Field(None, strict=False, description="where the client is; an address that is not known is in no network")
+    kinds: Names[Literal["session", "token", "one_shot"]] | None = Field(
+        None,
+        strict=False,
+        description="how it presents itself: `session`, `token` (a personal one) or `one_shot` (password and code with the request)",
+    )
     second_factor_within: Duration | None = Field(
-        None, description="`allow` only: the second factor must have been proved so recently, else the answer is `second_factor_stale`"
+        None,
+        description="`allow` only: the second factor must have been proved so recently (a personal token's: before it was made), "
+        "else the answer is `second_factor_stale`, whatever the rules after this one say",
     )
+
+    @field_validator("second_factor_within")
+    @classmethod
+    def _only_to_allow(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("effect") == "deny":
+            raise ValueError("goes with effect = 'allow' only: no second factor is young enough to be denied")
+        return value
 
 
 class Policy(Section):
     """Who may call what, beyond what Slurm itself permits: the first rule that matches decides, and what none names is denied."""
 
-    rules: tuple[Rule, ...] | None = Field(
+    rules: Names[Rule] | None = Field(
         None, strict=False, description="`[[policy.rules]]`, in order; without any, the built-in ones (`slurm-gateway policy show`)"
     )
 

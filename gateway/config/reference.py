@@ -6,9 +6,8 @@ import sys
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
-from gateway.config.model import Config
+from gateway.config.model import Config, Policy, Rule
 
 
 def markdown() -> str:
@@ -17,6 +16,8 @@ def markdown() -> str:
     for name, field in Config.model_fields.items():
         model, title = _section(name, field.annotation)
         parts.append(f"**`[{title}]`** — {_first_sentence(model)}\n\n{_table(model)}")
+        if model is Policy:
+            parts.append(f"**`[[policy.rules]]`** — {_first_sentence(Rule)}\n\n{_table(Rule)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -34,7 +35,7 @@ def _table(model: type[BaseModel]) -> str:
     rows = ["| setting | default | what it is |", "|---|---|---|"]
     defaults = model.model_construct().model_dump(mode="json", warnings=False) if model.model_fields else {}
     for key, field in model.model_fields.items():
-        default = "*required*" if field.default is PydanticUndefined else f"`{_toml(defaults[key])}`" if field.default is not None else ""
+        default = "*required*" if field.is_required() else f"`{_toml(defaults[key])}`" if field.default is not None else ""
         rows.append(f"| `{key}` | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -32,6 +32,7 @@ class Event:
     job_id: int | None = None
     session: str | None = None
     factor: str | None = None
+    rule: str | None = None
 
     def line(self) -> bytes:
         """Return the event as one line of ASCII JSON, empty fields left out; json escapes whatever could break a line."""

@@ -13,6 +13,8 @@ OPENAPI = frozenset({"/openapi", "/openapi.json", "/openapi.yaml", "/openapi/v3"
 METHODS = ("GET", "POST", "DELETE")
 # A call has a name behind the version. slurmrestd takes shorter paths for some call that begins so: POST /slurmdb/v0.0.36 adds accounts.
 _CALL = re.compile(r"/slurm(?:db)?/[^/]+/.+")
+# No call either, but the beginning of some: to 22.05, POST /slurm/v0.0.37/job is job/submit, which no rule and no audit line would call so.
+_NO_CALL = re.compile(r"/slurm/[^/]+/(?:job|new)")
 _CLUSTER = re.compile(r"/clusters/([a-z0-9][a-z0-9_-]{0,39})(/.*)")
 _CHANGING_GET = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/(?:reconfigure|job/[^/]+/requeue)")
 _JOB = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/job/([0-9]{1,10})(?:/requeue)?")
@@ -41,7 +43,7 @@ def route(path: str, method: str, default_cluster: str, clusters: Container[str]
         raise NotFound(
             "no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster."
         )
-    if _CALL.fullmatch(inner) is None and inner not in OPENAPI:
+    if inner not in OPENAPI and (_CALL.fullmatch(inner) is None or _NO_CALL.fullmatch(inner)):
         raise NotFound("no_such_path")
     if method not in METHODS:
         allow = ", ".join(METHODS)

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from gateway.config import Sessions as Settings
 from gateway.errors import TokenRefused
+from gateway.policy.scopes import EVERYTHING
 from gateway.sessions.tokens import ENTROPY_BYTES, is_well_formed, make_token, token_digest
+from gateway.signin.account import REQUIRED
 from gateway.signin.login import SignedIn
 from gateway.slurm.names import Subject
 from gateway.store.sessions import SessionRow
@@ -47,6 +49,9 @@ class Identity:
     expires_at: float
     idle_expires_at: float
     second_factor_at: float
+    groups: frozenset[str] = frozenset({REQUIRED})
+    scopes: tuple[str, ...] = EVERYTHING
+    networks: tuple[str, ...] = ()
 
     @property
     def username(self) -> str:
@@ -167,6 +172,8 @@ class Sessions:
             expires_at=row.expires_at,
             idle_expires_at=min(row.expires_at, last_used_at + self._settings.idle),
             second_factor_at=row.second_factor_at,
+            scopes=row.scopes,
+            networks=row.networks,
         )
 
 
@@ -179,4 +186,5 @@ def for_one_request(who: SignedIn, lifetime: float) -> Identity:
         expires_at=who.at + lifetime,
         idle_expires_at=who.at + lifetime,
         second_factor_at=who.at,
+        groups=who.groups,
     )

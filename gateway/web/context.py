@@ -40,6 +40,8 @@ class Context:
     identity: Identity | None = None
     changes: bool = False
     job_id: int | None = None
+    # The rule of the policy that decided.
+    rule: str | None = None
     reason: str | None = None
     cause: str | None = None
     audited: bool = False

@@ -222,6 +222,7 @@ class FrontDoor:
             cause=context.cause,
             job_id=context.job_id,
             session=context.identity.session_id if context.identity else None,
+            rule=context.rule,
         )
 
     def _note(self, context: Context, status: int) -> None:

@@ -18,6 +18,7 @@ from gateway.proxy.headers import Head, content_length, reply_headers, single_va
 from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token, submitted_job_id
 from gateway.slurm.minting import Minter
 from gateway.web import body as bodies
+from gateway.web.authority import Authority
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
 
@@ -48,8 +49,11 @@ class _Upload:
 class ProxiedHandler:
     """Carries a request of somebody we know to slurmrestd and its reply back."""
 
-    def __init__(self, *, doorman: Doorman, clusters: Mapping[str, ClusterAccess], default_cluster: str, settings: Server) -> None:
+    def __init__(
+        self, *, doorman: Doorman, authority: Authority, clusters: Mapping[str, ClusterAccess], default_cluster: str, settings: Server
+    ) -> None:
         self._doorman = doorman
+        self._authority = authority
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._settings = settings
@@ -59,9 +63,10 @@ class ProxiedHandler:
         """Answer the request; ``before_stream`` is awaited with a large answer's head just before it goes out."""
         request = context.request
         identity = await self._doorman.identify(context)
+        way = route(target.path, request.method, self._default_cluster, self._clusters)
+        self._authority.permit(context, identity, way)
         if context.changes:
             await self._doorman.require_trail()
-        way = route(target.path, request.method, self._default_cluster, self._clusters)
         cluster = self._clusters[way.cluster]
         async with _Uploads(self._chunked_turns, request, self._settings) as upload:
             head = Head(

@@ -67,7 +67,7 @@ class Site:
 
     state: Path
     told: dict[str, Any]
-    _tokens: dict[str, str] = field(default_factory=dict)
+    _tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -139,17 +139,20 @@ class Site:
         body = json.dumps({"username": user, "password": self.password(user) if password is None else password, "otp": otp}).encode()
         return self.ask("POST", "/auth/login", headers=[("Content-Type", "application/json"), *headers], body=body, source=source)
 
-    def token(self, user: str) -> str:
-        """Return a session's token, signing in once for the whole run."""
-        if user not in self._tokens:
+    def token(self, user: str, *, younger_than: float = 3600) -> str:
+        """Return a session's token, signing in anew when the last one is older than so many seconds."""
+        token, since = self._tokens.get(user, ("", -1e9))
+        if time.monotonic() - since > younger_than:
             answer = self.login(user, self.fresh_code(user))
             assert answer.status == 200, answer.body
-            self._tokens[user] = answer.json["token"]
-        return self._tokens[user]
+            token = str(answer.json["token"])
+            self._tokens[user] = (token, time.monotonic())
+        return token
 
     def call(self, user: str, method: str, path: str, tree: object = None, **more: Any) -> Answer:
-        """Call Slurm as ``user``, with JSON if there is any."""
-        headers = [("Authorization", f"Bearer {self.token(user)}")]
+        """Call Slurm as ``user``, with JSON if there is any; what changes accounting is called with a second factor that is young enough."""
+        asks_for_more = method != "GET" and "/slurmdb/" in path
+        headers = [("Authorization", f"Bearer {self.token(user, younger_than=200 if asks_for_more else 3600)}")]
         body = None
         if tree is not None:
             headers.append(("Content-Type", "application/json"))

@@ -78,10 +78,17 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
         tables.setdefault(name, {}).update(table)
     lines: list[str] = []
     for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)]
+        lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items() if value is not None)]
     path = folder / "gateway.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML, a mapping as an inline table."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    return "[" + ", ".join(map(toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 # The directory.

@@ -184,3 +184,18 @@ def test_what_is_right_of_a_file_is_known_whatever_else_is_wrong() -> None:
         parse(source, "gateway.toml")
     assert "slurm.default_cluster" in {problem.key for problem in caught.value.problems}
     assert (caught.value.parts.server, caught.value.parts.store is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (("p", "r", "0"), 1),
+        (("p", "r", "0", "a"), 2),
+        (("p", "r", "1"), 3),
+        (("p", "r", "1", "a", "0"), 5),
+        (("p", "r", "2", "a"), 7),
+        (("q", "0"), 1),
+    ],
+)
+def test_a_table_of_a_list_is_found_by_its_number(key: tuple[str, ...], line: int) -> None:
+    assert locate("[[p.r]]\na = 1\n [[ p.r ]] # note\nb = 1\na = [\n1]\n[[p.r]]\n[[p.x]]\na = 1\n", key) == line

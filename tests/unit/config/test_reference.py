@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from pydantic import BaseModel
 
-from gateway.config.model import Cluster, Config
+from gateway.config.model import Cluster, Config, Rule
 from gateway.config.reference import markdown
 
 ROWS = [line.split(" | ") for line in markdown().splitlines() if line.startswith("| `")]
@@ -13,7 +13,7 @@ ROWS = [line.split(" | ") for line in markdown().splitlines() if line.startswith
 
 def models() -> list[type[BaseModel]]:
     sections = [field.annotation for field in Config.model_fields.values()]
-    return [section for section in sections if isinstance(section, type) and issubclass(section, BaseModel)] + [Cluster]
+    return [section for section in sections if isinstance(section, type) and issubclass(section, BaseModel)] + [Cluster, Rule]
 
 
 def test_every_setting_stands_in_the_reference_once() -> None:
@@ -25,11 +25,17 @@ def test_every_table_has_its_heading() -> None:
         "[server]",
         "[store]",
         "[directory]",
+        "[second_factor]",
         "[totp]",
+        "[radius]",
+        "[enrolment]",
         "[sessions]",
+        "[tokens]",
         "[throttle]",
         "[slurm]",
         "[clusters.NAME]",
+        "[policy]",
+        "[[policy.rules]]",
         "[audit]",
         "[log]",
     ]

@@ -15,11 +15,13 @@ from aiohttp import web
 from gateway.config import Cluster, Secret, Server
 from gateway.errors import CredentialsRequired
 from gateway.policy.path import canonical
+from gateway.policy.rules import BUILT_IN, Rules
 from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Identity
 from gateway.slurm.keys import HmacKey
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules, Subject
+from gateway.web.authority import Authority
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
@@ -64,7 +66,9 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
         minter = Minter(HmacKey(Secret(fakes.JWT_KEY)), NameRules.of("slurm", (), 1000), 60.0)
         way = Way(slurm, cast("ProxiedHandler", None), upstream)
         clusters = {"main": ClusterAccess(upstream=upstream, minter=minter)}
-        way.handler = ProxiedHandler(doorman=cast("Doorman", way), clusters=clusters, default_cluster="main", settings=SETTINGS)
+        way.handler = ProxiedHandler(
+            doorman=cast("Doorman", way), authority=Authority(Rules(BUILT_IN)), clusters=clusters, default_cluster="main", settings=SETTINGS
+        )
         yield way
         assert upstream.pool.taken == 0
         upstream.pool.close()

@@ -1,0 +1,46 @@
+"""Whether somebody we know may make a call: where their token may be used, what for, and what the policy says."""
+
+from __future__ import annotations
+
+from gateway.errors import NotPermitted
+from gateway.policy.networks import allows
+from gateway.policy.route import Route
+from gateway.policy.rules import Request, Rules
+from gateway.policy.scopes import refusal
+from gateway.sessions.sessions import Identity
+from gateway.web.context import Context
+
+
+class Authority:
+    """Asks the token first, which can only take away, and then the policy."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def permit(self, context: Context, identity: Identity, way: Route) -> None:
+        """Return if the call is permitted, noting the rule in ``context``; raise NotPermitted or SecondFactorStale otherwise."""
+        method = context.request.method
+        if not allows(identity.networks, context.address):
+            raise NotPermitted(
+                "token_network",
+                detail="This token may not be used from the address that the request comes from.",
+                hint="Send the request from one of the token's networks, or make a token for this one.",
+            )
+        if refused := refusal(identity.scopes, method, way.path):
+            raise refused
+        decision = self._rules.decide(
+            Request(
+                username=identity.username,
+                groups=identity.groups,
+                method=method,
+                path=way.path,
+                cluster=way.cluster,
+                address=context.address,
+                kind=identity.kind,
+                second_factor_at=identity.second_factor_at,
+            ),
+            context.now,
+        )
+        context.rule = decision.rule
+        if denied := decision.refusal():
+            raise denied
