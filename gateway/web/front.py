@@ -204,7 +204,9 @@ class FrontDoor:
             status=status,
             reason=context.reason,
             cause=context.cause,
+            cluster=context.cluster,
             job_id=context.job_id,
+            kind=context.identity.kind if context.identity else None,
             session=context.identity.session_id if context.identity else None,
         )
 

@@ -62,6 +62,7 @@ class ProxiedHandler:
         if context.changes:
             await self._doorman.require_trail()
         way = route(target.path, request.method, self._default_cluster, self._clusters)
+        context.cluster = way.cluster
         cluster = self._clusters[way.cluster]
         async with _Uploads(self._chunked_turns, request, self._settings) as upload:
             head = Head(

@@ -129,10 +129,10 @@ def test_without_a_file_the_trail_goes_to_standard_error(capfd: pytest.CaptureFi
 def test_what_was_cut_short_does_not_take_the_next_line_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real = tmp_path / "audit.log", os.write
     trail = AuditTrail(path)
-    monkeypatch.setattr("gateway.observe.audit.os.write", lambda descriptor, data: real(descriptor, data[:10]))
+    monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:10]))
     with pytest.raises(AuditUnavailable):
         trail.write_now(Event(event="one", at=0.0))
-    monkeypatch.setattr("gateway.observe.audit.os.write", real)
+    monkeypatch.setattr("os.write", real)
     trail.write_now(Event(event="two", at=0.0))
     trail.close()
     assert json.loads(path.read_text().splitlines()[-1])["event"] == "two"
@@ -148,7 +148,7 @@ async def test_a_write_under_way_is_not_taken_for_a_failure(tmp_path: Path, monk
         go_on.wait(5)
         return real(descriptor, data)
 
-    monkeypatch.setattr("gateway.observe.audit.os.write", slowly)
+    monkeypatch.setattr("os.write", slowly)
     under_way = asyncio.create_task(trail.write(Event(event="one", at=0.0)))
     await asyncio.to_thread(writing.wait, 5)
     asked = asyncio.create_task(trail.require())
