@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from gateway.cli import audit_reading, audit_verify
 from gateway.cli.audit_files import audit_key, trail_path
 from gateway.cli.configuration import configuration
 from gateway.cli.people import open_trail, user_name
-from gateway.cli.privileges import act_as_owner_of
+from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.errors import CommandError, Refusal
+from gateway.observe.audit import Event
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -57,12 +59,14 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 def rotate(arguments: argparse.Namespace) -> int:
     """Put the file away; the gateway need not be told, and the chain goes on in the next file."""
     config = configuration(arguments)
-    path = trail_path(config)
+    path, by = trail_path(config), operator()
     act_as_owner_of(config.store.key_ring_file.parent)
     try:
         trail = open_trail(config)
         try:
             name = trail.rotate()
+            if name is not None:
+                trail.write_now(Event(event="audit_rotate", at=time.time(), by=by, address="local", name=name.name))
         finally:
             trail.close()
     except Refusal as refusal:

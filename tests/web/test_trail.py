@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
 
 import pytest
 
+from gateway.store.audit_heads import AuditHeadStore
+from gateway.store.engine import open_database
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
@@ -237,6 +240,19 @@ async def test_no_secret_is_in_the_trail_the_log_or_the_metrics(house: House) ->
     assert len(minted) >= 1
     for secret in (*house.said, *minted, fakes.PASSWORD, wrong, "secret script", "987654", fakes.JWT_KEY.decode().strip(), "Basic ", "eyJ"):
         assert str(secret) not in everything, secret
+
+
+async def test_the_trail_is_sound_and_its_head_is_kept_in_the_store(house: House) -> None:
+    await house.ask("POST", "/auth/login", fakes.basic("alice", otp=await house.code()))
+    await house.application._heads.keep()
+    path = house.config.audit.file
+    assert path is not None
+    first, *_, last = (await asyncio.to_thread(path.read_bytes)).splitlines(keepends=True)
+    database = await asyncio.to_thread(open_database, house.config.store.url, 5.0)
+    (head,) = await AuditHeadStore(database).all()
+    await database.close()
+    assert (head.seq, head.line_sha256, json.loads(last)["event"]) == (3, hashlib.sha256(last).digest(), "chain_head")
+    assert json.loads(first)["trail"] == head.trail
 
 
 # The log.
