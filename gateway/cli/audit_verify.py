@@ -57,14 +57,13 @@ def _configured(arguments: argparse.Namespace) -> tuple[Opened, tuple[AuditHead,
     path = trail_path(config)
     named = [file.absolute() for file in arguments.files]
     whole = not named or path in named
-    if named:
-        # Opened by whoever runs this: they may lie where the gateway's user may not go.
-        heads = _heads_of(config, path) if whole else None
-        return open_files(arguments.files, _own_key(config), path if whole else None), heads, _own_key(config)
+    key = _own_key(config)
+    if not whole:
+        # Opened by whoever runs this: they may lie where the gateway's user may not go. Of copies the store tells nothing.
+        return open_files(arguments.files, key, None), None, key
     act_as_owner_of(config.store.key_ring_file.parent)
     heads = _heads_of(config, path)
-    key = _own_key(config)
-    opened = own_files(config, key)
+    opened = open_files(arguments.files, key, path) if named else own_files(config, key)
     if not opened.files and opened.head is None and not heads:
         raise CommandError(f"{path}: there is no trail", "Start the gateway; or name the files.")
     return opened, heads, key

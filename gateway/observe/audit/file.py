@@ -22,7 +22,7 @@ from pathlib import Path
 
 from gateway.errors import AuditUnavailable
 from gateway.observe.audit import chain
-from gateway.observe.audit.head import SIZE, Head, Seal, Step, decode, encode
+from gateway.observe.audit.head import SIZE, Head, Seal, Step, decode, encode, is_trail
 from gateway.observe.audit.keys import AuditKey
 
 # How long another process may hold the lock: one that was stopped must not stop everybody else for good.
@@ -50,6 +50,7 @@ class ChainedFile:
         self._clock = clock
         self._patience = patience
         self._mutex = threading.Lock()
+        self._noted: tuple[bytes, Head] | None = None
         with _mapped(path):
             self._file = open_own(path)
             self._head = open_own(head_path(path))
@@ -115,7 +116,7 @@ class ChainedFile:
 
     def _settled(self) -> Head:
         """Return the end of the chain in the file that is at the path now; whatever is not as it was left makes a signed head due."""
-        head, seal = decode(os.pread(self._head, SIZE, 0), self._key)
+        head, seal = self._read_head()
         if head is not None and head.next is not None and seal is Seal.GOOD:
             head = self._finished(head, head.next)
         self._follow()
@@ -131,6 +132,11 @@ class ChainedFile:
             return replace(head, line=last.line, size=os.fstat(self._file).st_size, inode=status.st_ino, due=chain.FOREIGN)
         self._last(self._file)
         return replace(head, size=os.fstat(self._file).st_size, inode=status.st_ino, due=chain.CUT)
+
+    def _read_head(self) -> tuple[Head | None, Seal]:
+        raw = os.pread(self._head, SIZE, 0)
+        # Mostly nobody has written since we did, and what we wrote ourselves need not be read and checked anew.
+        return (self._noted[1], Seal.GOOD) if self._noted is not None and raw == self._noted[0] else decode(raw, self._key)
 
     def _follow(self) -> None:
         """Open what is at the path now, unless it is open already."""
@@ -235,7 +241,9 @@ class ChainedFile:
         return chain.head_line(seq=seq, prev=prev, at=self._clock(), trail=trail, cause=cause, key=self._key.fingerprint, sign=self._key.sign)
 
     def _note(self, head: Head) -> None:
-        os.pwrite(self._head, encode(head, self._key), 0)
+        raw = encode(head, self._key)
+        os.pwrite(self._head, raw, 0)
+        self._noted = raw, head
 
 
 def head_path(path: Path) -> Path:
@@ -265,12 +273,6 @@ def new_trail(path: Path) -> str:
 def place(path: Path) -> str:
     """Return what the names of all chains of this host's file end in."""
     return hashlib.sha256(f"{os.uname().nodename}\0{path.absolute()}".encode()).hexdigest()[:16]
-
-
-def is_trail(text: str) -> bool:
-    """Tell whether ``text`` could be the name of a chain."""
-    random, _, end = text.partition(".")
-    return len(random) == len(end) == 16 and all(character in "0123456789abcdef" for character in random + end)  # noqa: PLR2004 - as they are made
 
 
 def open_own(path: Path, *, create: bool = True) -> int:

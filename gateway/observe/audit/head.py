@@ -11,9 +11,13 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.observe.audit import chain
 from gateway.observe.audit.keys import AuditKey
 
 SIZE = 1024
+_TRAIL = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_DUE = re.compile(r"[a-z_]{1,16}")
 _MAC = re.compile(rb'(\{.*),"mac":"([0-9a-f]{64})"\} *\n')
 
 
@@ -88,7 +92,12 @@ def _read(body: bytes) -> tuple[Head, str]:
     fingerprint, to = tree.pop("key"), tree.pop("next")
     head = Head(**tree, next=Step(**to) if to is not None else None)
     numbers = [head.seq, head.size, head.inode, head.signed, *([head.next.seq, head.next.size] if head.next else [])]
-    texts = [head.trail, head.line, head.due or "", fingerprint, head.next.line if head.next else ""]
-    if not all(type(number) is int and number >= 0 for number in numbers) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a field is of another kind")
-    return head, fingerprint
+    texts = [(head.trail, _TRAIL), (head.line, _HASH), (head.due or chain.INTERVAL, _DUE), (head.next.line if head.next else chain.ZEROS, _HASH)]
+    if not all(type(number) is int and number >= 0 for number in numbers) or not all(form.fullmatch(text) for text, form in texts):
+        raise ValueError("a field is not as it is written")
+    return head, str(fingerprint)
+
+
+def is_trail(text: str) -> bool:
+    """Tell whether ``text`` could be the name of a chain."""
+    return _TRAIL.fullmatch(text) is not None

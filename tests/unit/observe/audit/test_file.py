@@ -16,8 +16,8 @@ import pytest
 
 from gateway.errors import AuditUnavailable
 from gateway.observe.audit import chain
-from gateway.observe.audit.file import ChainedFile, head_path, is_trail, new_trail, place
-from gateway.observe.audit.head import SIZE, decode, encode
+from gateway.observe.audit.file import ChainedFile, head_path, new_trail, place
+from gateway.observe.audit.head import SIZE, decode, encode, is_trail
 from gateway.observe.audit.reading import siblings
 from tests.unit.observe.audit.conftest import KEY, OTHER_KEY, event, kinds, verified
 from tests.web import fakes

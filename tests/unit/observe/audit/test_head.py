@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,3 +42,13 @@ def test_whatever_is_read_nothing_is_raised(raw: bytes) -> None:
 def test_another_key_and_none_are_said() -> None:
     assert decode(encode(HEAD, OTHER_KEY), KEY) == (HEAD, Seal.OTHER_KEY)
     assert decode(encode(HEAD, OTHER_KEY), None) == (HEAD, Seal.UNCHECKED)
+
+
+@pytest.mark.parametrize(
+    "change", [{"trail": 'x","seq":1'}, {"line": "\u00e9" * 64}, {"line": "A" * 64}, {"due": 'a"'}, {"next": Step(seq=1, line="", size=1)}]
+)
+def test_what_no_gateway_writes_is_not_believed_under_whatever_key(change: dict[str, Any]) -> None:
+    raw = encode(replace(HEAD, **{name: value for name, value in change.items() if not isinstance(value, str) or value.isascii()}), OTHER_KEY)
+    if "\u00e9" in str(change):
+        raw = raw.replace(b"a" * 64, ("\u00e9" * 32).encode())
+    assert decode(raw, KEY) == (None, Seal.BROKEN)

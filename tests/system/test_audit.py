@@ -1,0 +1,102 @@
+"""The audit trail of a real site: who is behind a job, and one sound chain through kills, rotation and several writers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+from tests.system.support import Site
+
+TRUE = "#!/bin/sh\ntrue\n"
+
+
+def trail(site: Site) -> Path:
+    return site.state / "gateway" / "audit.jsonl"
+
+
+def verify(site: Site, *words: str) -> tuple[int, dict[str, Any]]:
+    ran = site.gateway("audit", "verify", "--json", *words, check=False)
+    return ran.returncode, json.loads(ran.stdout)
+
+
+def sound(site: Site) -> dict[str, Any]:
+    code, told = verify(site)
+    assert (code, told["faults"]) == (0, []), told
+    return told
+
+
+def test_who_started_a_job_from_where_and_with_which_factors_is_one_command(site: Site) -> None:
+    job_id = site.submit("alice", TRUE)
+    site.call("alice", "DELETE", f"/slurm/v0.0.36/job/{job_id}")
+    told = json.loads(site.gateway("audit", "job", str(job_id), "--json").stdout)
+    (submitted,) = told["submitted"]
+    (signed_in,) = submitted["origin"]
+    assert (submitted["request"]["user"], signed_in["event"], signed_in["address"], signed_in["factor"]) == ("alice", "sign_in", "127.0.0.1", "totp")
+    assert submitted["request"]["session"] == signed_in["session"]
+    assert [act["request"]["method"] for act in told["touched"]] == ["DELETE"]
+    text = site.gateway("audit", "job", str(job_id)).stdout
+    assert f"submitted by alice at {submitted['request']['time']} from 127.0.0.1" in text
+    assert "with password and totp" in text
+
+
+def test_the_trail_is_sound_and_a_changed_copy_is_not(site: Site, tmp_path: Path) -> None:
+    site.submit("alice", TRUE)
+    sound(site)
+    copy = tmp_path / "copy.jsonl"
+    shutil.copyfile(trail(site), copy)
+    key = tmp_path / "key.pem"
+    key.write_text(site.gateway("audit", "key").stdout)
+    words = [*site.told["command"], "audit", "verify", "--public-key", str(key), str(copy)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+    copy.write_bytes(copy.read_bytes().replace(b'"user":"alice"', b'"user":"mallo"', 1))
+    changed = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (changed.returncode, "changed_line" in changed.stdout) == (1, True)
+
+
+def test_a_gateway_that_was_killed_and_one_that_comes_after_it_write_one_chain(site: Site) -> None:
+    site.submit("alice", TRUE)
+    before = sound(site)
+    os.kill(json.loads((site.state / "demo.json").read_text())["pids"]["gateway"], signal.SIGKILL)
+    site.demo("restart", "gateway")
+    site.submit("alice", TRUE)
+    after = sound(site)
+    assert (after["trails"], after["last_seq"] > before["last_seq"]) == (before["trails"], True)
+
+
+def test_moving_the_file_away_as_logrotate_does_keeps_the_chain_while_it_is_written(site: Site) -> None:
+    site.token("alice")
+    threads = [threading.Thread(target=site.submit, args=("alice", TRUE)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    trail(site).rename(trail(site).with_name("audit.jsonl.1"))
+    site.fresh_code("carol")  # commands write to the trail too
+    for thread in threads:
+        thread.join()
+    site.submit("alice", TRUE)
+    told = sound(site)
+    assert [Path(file["file"]).name for file in told["files"]][-2:] == ["audit.jsonl.1", "audit.jsonl"]
+
+
+def test_rotating_by_command_keeps_the_chain_and_the_owner(site: Site) -> None:
+    job_id = site.submit("alice", TRUE)
+    name = Path(site.gateway("audit", "rotate").stdout.strip())
+    site.submit("alice", TRUE)
+    told = sound(site)
+    assert str(name) in [file["file"] for file in told["files"]]
+    assert {path.stat().st_uid for path in (name, trail(site), trail(site).with_name("audit.jsonl.head"))} == {trail(site).parent.stat().st_uid}
+    assert "submitted by alice" in site.gateway("audit", "job", str(job_id)).stdout
+
+
+def test_what_is_shown_is_what_was_asked_for(site: Site) -> None:
+    site.token("alice")
+    lines = [
+        json.loads(line)
+        for line in site.gateway("audit", "show", "--user", "alice", "--event", "sign_in", "--since", "1h", "--json").stdout.splitlines()
+    ]
+    assert {(line["user"], line["event"]) for line in lines} == {("alice", "sign_in")}
