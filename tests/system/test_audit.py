@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,14 @@ def test_moving_the_file_away_as_logrotate_does_keeps_the_chain_while_it_is_writ
     threads = [threading.Thread(target=site.submit, args=("alice", TRUE)) for _ in range(4)]
     for thread in threads:
         thread.start()
-    trail(site).rename(trail(site).with_name("audit.jsonl.1"))
-    site.fresh_code("carol")  # commands write to the trail too
+    moved = trail(site).with_name(f"audit.jsonl.{time.time_ns()}")
+    trail(site).rename(moved)
+    site.fresh_code("bob")  # commands write to the trail too
     for thread in threads:
         thread.join()
     site.submit("alice", TRUE)
     told = sound(site)
-    assert [Path(file["file"]).name for file in told["files"]][-2:] == ["audit.jsonl.1", "audit.jsonl"]
+    assert [Path(file["file"]).name for file in told["files"]][-2:] == [moved.name, "audit.jsonl"]
 
 
 def test_rotating_by_command_keeps_the_chain_and_the_owner(site: Site) -> None:
