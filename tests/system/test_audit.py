@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.system.support import Site
+from tests.system.support import Site, free_port, wait_for
+from tests.system.test_minting import as_toml, private_copy
 
 TRUE = "#!/bin/sh\ntrue\n"
 
@@ -102,3 +109,52 @@ def test_what_is_shown_is_what_was_asked_for(site: Site) -> None:
         for line in site.gateway("audit", "show", "--user", "alice", "--event", "sign_in", "--since", "1h", "--json").stdout.splitlines()
     ]
     assert {(line["user"], line["event"]) for line in lines} == {("alice", "sign_in")}
+
+
+@contextlib.contextmanager
+def three_workers(site: Site, folder: Path) -> Iterator[tuple[int, list[int]]]:
+    """Run a gateway of three workers on the site's store and slurmrestd, with a trail in ``folder``; give its port and their pids."""
+    tree, port = tomllib.loads(Path(site.told["config"]).read_text()), free_port()
+    tree["server"], tree["audit"] = {"listen": f"127.0.0.1:{port}", "workers": 3}, {"file": str(folder / "audit.jsonl")}
+    key = private_copy(site.told["jwt_key"], folder)
+    tree["clusters"] = {tree["slurm"]["default_cluster"]: {"url": site.told["slurmrestd"], "jwt_key_file": str(key)}}
+    (folder / "gateway.toml").write_text(as_toml(tree))
+    with subprocess.Popen([*site.told["command"], "--config", str(folder / "gateway.toml"), "serve"], stderr=subprocess.DEVNULL) as gateway:
+        try:
+            children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children")
+            wait_for(lambda: len(children.read_text().split()) == 3 and _listens(port), 20, "the gateway's start")
+            yield port, [int(pid) for pid in children.read_text().split()]
+        finally:
+            gateway.send_signal(signal.SIGTERM)
+            gateway.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_several_workers_of_which_one_is_killed_write_one_chain(site: Site, tmp_path: Path) -> None:
+    token, statuses = site.token("alice"), []
+
+    def cancel(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("DELETE", "/slurm/v0.0.36/job/1", headers={"Authorization": f"Bearer {token}"})
+            statuses.append(connection.getresponse().status)
+        except (OSError, http.client.HTTPException):
+            pass  # it was with the worker that was killed
+        finally:
+            connection.close()
+
+    with three_workers(site, tmp_path) as (port, workers), ThreadPoolExecutor(8) as at_once:
+        turns = at_once.map(cancel, [port] * 60)
+        wait_for(lambda: len(statuses) > 10, 30, "some answers")
+        os.kill(workers[0], signal.SIGKILL)
+        list(turns)
+    (tmp_path / "key.pem").write_text(site.gateway("audit", "key").stdout)
+    words = [*site.told["command"], "audit", "verify", "--json", "--public-key", str(tmp_path / "key.pem"), str(tmp_path / "audit.jsonl")]
+    told = json.loads(subprocess.run(words, capture_output=True, check=False).stdout)
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert (told["sound"], told["faults"], told["last_seq"]) == (True, [], len(lines))
+    assert len([line for line in lines if line["event"] in {"request", "refusal"}]) >= len(statuses) > 40
