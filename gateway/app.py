@@ -11,7 +11,8 @@ import structlog
 
 from gateway.config import Config, SecretFileError
 from gateway.errors import Refusal
-from gateway.observe.audit import AuditTrail
+from gateway.observe.audit import AuditTrail, audit_key_file, load_audit_key
+from gateway.observe.audit.keeping import HeadKeeping
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
@@ -25,6 +26,7 @@ from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
 from gateway.store.attempts import AttemptStore
+from gateway.store.audit_heads import AuditHeadStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
 from gateway.store.known import KnownAddressStore
@@ -50,7 +52,9 @@ class Application:
         self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
         self._database = open_database(config.store.url, config.store.busy_timeout)
-        self._audit = AuditTrail(config.audit.file)
+        key = load_audit_key(audit_key_file(config.audit, config.store)) if config.audit.file is not None else None
+        self._audit = AuditTrail(config.audit.file, key)
+        self._heads = HeadKeeping(self._audit, AuditHeadStore(self._database), config.audit.head_interval)
         self._directory = LdapDirectory(config.directory)
         self._factor = TotpFactor(AuthenticatorStore(self._database), load_key_ring(config.store.key_ring_file), config.totp)
         loop = asyncio.get_running_loop()
@@ -101,10 +105,12 @@ class Application:
         for access in self._clusters.values():
             access.upstream.pool.close()
         self._directory.close()
+        await self._heads.stop()
         await self._database.close()
         await asyncio.to_thread(self._audit.close)
 
     async def __aenter__(self) -> Self:
+        self._heads.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

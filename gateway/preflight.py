@@ -10,6 +10,8 @@ from pathlib import Path
 import aiohttp.http_parser
 
 from gateway.config import Config, Parts, SecretFileError, read_secret
+from gateway.observe.audit import audit_key_file, load_audit_key
+from gateway.observe.audit.file import head_path
 from gateway.slurm.keys import load_signing_key
 from gateway.store.migrate import database_path, shape_problem
 from gateway.store.sealing import load_key_ring
@@ -39,6 +41,9 @@ def _secrets(parts: Parts) -> Iterator[str]:
     if parts.store is not None:
         ring = parts.store.key_ring_file
         yield from _attempt("store.key_ring_file", lambda: load_key_ring(ring))
+        if parts.audit is not None and parts.audit.file is not None:
+            key_file = audit_key_file(parts.audit, parts.store)
+            yield from (f"{problem}; 'slurm-gateway keys init' makes one" for problem in _attempt("audit.key_file", lambda: load_audit_key(key_file)))
     password = parts.directory.bind_password_file if parts.directory is not None else None
     if password is not None:
         yield from _attempt("directory.bind_password_file", lambda: read_secret(password))
@@ -72,6 +77,8 @@ def _folders(parts: Parts) -> Iterator[str]:
         yield from _writable("store.url", database_path(parts.store.url))
     if parts.audit is not None and parts.audit.file is not None:
         yield from _writable("audit.file", parts.audit.file)
+        if (head := head_path(parts.audit.file)).exists() and not os.access(head, os.R_OK | os.W_OK):
+            yield f"audit.file: {head} may not be written to by this user"
     if parts.server is None:
         return
     for key, listen in (("server.listen", parts.server.listen), ("server.admin_listen", parts.server.admin_listen)):

@@ -26,6 +26,7 @@ _COMMANDS = {
     "disenroll": "take a user's second factors away and end their sessions",
     "keys": "make the keys that seal the second factors",
     "policy": "show the rules, and explain which one decides",
+    "audit": "verify and read the audit trail: who did what",
     "nginx": "write the nginx configuration",
 }
 

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.cli.configuration import configuration
+from gateway.cli.configuration import EXIT_CONFIGURATION, configuration
 from gateway.cli.privileges import act_as_owner_of, operator
-from gateway.config import Config
+from gateway.config import Config, SecretFileError
 from gateway.errors import CommandError, Refusal
-from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.audit import AuditTrail, Event, audit_key_file, load_audit_key
 from gateway.slurm.names import is_well_formed
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
@@ -72,14 +72,27 @@ async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
         await database.close()
 
 
-def note(task: Task, event: str, *, reason: str | None = None) -> None:
+def note(task: Task, event: str, *, reason: str | None = None, target: str | None = None, name: str | None = None) -> None:
     """Write to the audit trail what is about to be done; raise CommandError when it cannot be written.
 
-    ``reason`` says why it was not done after all.
+    ``reason`` says why it was not done after all; ``target`` is the id of what it is done to, ``name`` what people call that.
     """
+    what = Event(event=event, at=time.time(), user=task.user, by=task.by, address="local", reason=reason, target=target, name=name)
     try:
-        trail = AuditTrail(task.config.audit.file)
-        trail.write_now(Event(event=event, at=time.time(), user=task.user, address="local", reason=reason, cause=f"by {task.by}"))
-        trail.close()
+        trail = open_trail(task.config)
+        try:
+            trail.write_now(what)
+        finally:
+            trail.close()
     except Refusal as refusal:
         raise CommandError(f"audit.file: {refusal.cause}", "What cannot be written down is not done: make the audit file writable.") from None
+
+
+def open_trail(config: Config) -> AuditTrail:
+    """Return the gateway's audit trail, to write to; raise CommandError without its key, AuditUnavailable without its file."""
+    if config.audit.file is None:
+        return AuditTrail(None)
+    try:
+        return AuditTrail(config.audit.file, load_audit_key(audit_key_file(config.audit, config.store)))
+    except SecretFileError as error:
+        raise CommandError(f"audit.key_file: {error}", "Make one with 'slurm-gateway keys init'.", exit_code=EXIT_CONFIGURATION) from None

@@ -24,7 +24,7 @@ from gateway.config.model import (
     Tokens,
     Totp,
 )
-from gateway.config.secrets import Secret, SecretFileError, read_secret
+from gateway.config.secrets import Secret, SecretFileError, read_secret, write_new_secret
 from gateway.config.values import Endpoint
 
 __all__ = [
@@ -54,4 +54,5 @@ __all__ = [
     "load",
     "parse",
     "read_secret",
+    "write_new_secret",
 ]

@@ -1,4 +1,4 @@
-"""Reading files that hold secrets: only ones that nobody else may read, and into a type that never shows them."""
+"""Files that hold secrets: only ones that nobody else may read, and into a type that never shows them."""
 
 from __future__ import annotations
 
@@ -66,3 +66,25 @@ def _read(descriptor: int, path: Path) -> Secret:
     if len(value) > _MAX_SECRET:
         raise SecretFileError(f"{path} is larger than {_MAX_SECRET} bytes")
     return Secret(value)
+
+
+def write_new_secret(path: Path, content: bytes) -> bool:
+    """Write ``content`` to ``path`` (mode 0600) unless something is there; tell whether it was written.
+
+    The file appears whole or not at all: it is written beside and linked into place. Raises OSError.
+    """
+    if path.exists():
+        return False
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True

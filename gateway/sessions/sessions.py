@@ -85,11 +85,11 @@ class Sessions:
         self._looking_up: dict[bytes, asyncio.Task[_Cached | None]] = {}
         self._ends = 0
 
-    async def issue(self, who: SignedIn, *, address: str, client: str) -> Issued:
-        """Return a new session for ``who``; raise StoreUnavailable."""
+    async def issue(self, who: SignedIn, *, address: str, client: str, session_id: str | None = None) -> Issued:
+        """Return a new session for ``who``, under an id that was drawn before if there is one; raise StoreUnavailable."""
         token = make_token(secrets.token_bytes(ENTROPY_BYTES))
         row = SessionRow(
-            id=secrets.token_hex(16),
+            id=session_id or secrets.token_hex(16),
             token_sha256=token_digest(token),
             kind="session",
             username=who.subject.username,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime
 
 import structlog
@@ -14,12 +15,10 @@ from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.sessions import Issued, Sessions
 from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
 from gateway.web.body import whole
-from gateway.web.context import Context, Routes
+from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import Doorman
 
 logger = structlog.get_logger()
-
-_MAX_CLIENT = 200
 
 
 class AuthHandlers:
@@ -38,8 +37,10 @@ class AuthHandlers:
     async def login(self, context: Context) -> web.Response:
         """Check credentials (JSON, or Basic with X-OTP) and answer with a token."""
         credentials = await self._credentials(context)
-        who = await self._doorman.sign_in(context, credentials)
-        issued = await self._sessions.issue(who, address=context.address, client=_client(context.request))
+        # Drawn before there is a session: the sign-in is in the audit trail first, and names what it opens.
+        session_id = secrets.token_hex(16)
+        who = await self._doorman.sign_in(context, credentials, session_id)
+        issued = await self._sessions.issue(who, address=context.address, client=client_name(context.request), session_id=session_id)
         if _wants_text(context.request):
             return web.Response(text=issued.token + "\n", headers={"Content-Type": "text/plain; charset=utf-8"})
         return _json(_issued(issued, context.now))
@@ -84,6 +85,7 @@ class AuthHandlers:
                 request_id=context.id,
                 user=identity.username,
                 address=context.address,
+                kind=identity.kind,
                 session=identity.session_id,
             )
         )
@@ -120,9 +122,3 @@ def _wants_text(request: web.BaseRequest) -> bool:
     """Tell whether the client asks for the bare token: text/plain is the first type it names (RFC 9110 section 12.5.1)."""
     first = request.headers.get("Accept", "").partition(",")[0].partition(";")[0]
     return first.strip().casefold() == "text/plain"
-
-
-def _client(request: web.BaseRequest) -> str:
-    """Return what the client calls itself, as printable ASCII of bounded length: people read it in lists of sessions."""
-    said = request.headers.get("User-Agent", "")[:_MAX_CLIENT]
-    return "".join(character if " " <= character <= "~" else "?" for character in said)

@@ -20,6 +20,7 @@ Handler = Callable[["Context"], Awaitable[web.Response]]
 Routes = Mapping[str, Mapping[str, Handler]]
 
 _SECRET = re.compile(r"sgw_[0-9A-Za-z]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
+_MAX_CLIENT = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -37,6 +38,7 @@ class Context:
     # What stood in the place of ``{id}``.
     item: str = ""
     username: str | None = None
+    cluster: str | None = None
     identity: Identity | None = None
     changes: bool = False
     job_id: int | None = None
@@ -71,6 +73,12 @@ def open_context(request: web.BaseRequest, settings: Server) -> Context:
         started=time.monotonic(),
         path=_SECRET.sub("(hidden)", request.raw_path.partition("?")[0])[:512],
     )
+
+
+def client_name(request: web.BaseRequest) -> str:
+    """Return what the client calls itself, as printable ASCII of bounded length: people read it in lists of sessions and in the audit trail."""
+    said = request.headers.get("User-Agent", "")[:_MAX_CLIENT]
+    return "".join(character if " " <= character <= "~" else "?" for character in _SECRET.sub("(hidden)", said))
 
 
 def holds_secret(target: str) -> bool:

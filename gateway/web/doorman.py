@@ -10,7 +10,7 @@ from gateway.observe.metrics import Metrics
 from gateway.sessions.sessions import Identity, Sessions, for_one_request
 from gateway.signin.credentials import Credentials, presented
 from gateway.signin.login import Login, SignedIn
-from gateway.web.context import Context
+from gateway.web.context import Context, client_name
 
 
 class Doorman:
@@ -49,8 +49,11 @@ class Doorman:
         """Raise AuditUnavailable unless what is about to be done can be written down."""
         await self._audit.require()
 
-    async def sign_in(self, context: Context, credentials: Credentials) -> SignedIn:
-        """Check both factors; the sign-in is in the audit trail before anything comes of it."""
+    async def sign_in(self, context: Context, credentials: Credentials, session_id: str | None = None) -> SignedIn:
+        """Check both factors; the sign-in is in the audit trail before anything comes of it.
+
+        ``session_id`` is that of the session that it will open; without one it is good for this request alone.
+        """
         context.username = credentials.username
         await self.require_trail()
         who = await self._login.sign_in(credentials, context.address, context.now)
@@ -62,8 +65,11 @@ class Doorman:
                 request_id=context.id,
                 user=who.subject.username,
                 address=context.address,
+                client=client_name(context.request) or None,
                 method=context.request.method,
                 path=context.path,
+                kind="session" if session_id else "one_shot",
+                session=session_id,
                 factor=who.method,
             )
         )

@@ -220,7 +220,9 @@ class FrontDoor:
             status=status,
             reason=context.reason,
             cause=context.cause,
+            cluster=context.cluster,
             job_id=context.job_id,
+            kind=context.identity.kind if context.identity else None,
             session=context.identity.session_id if context.identity else None,
             rule=context.rule,
         )

@@ -64,6 +64,7 @@ class ProxiedHandler:
         request = context.request
         identity = await self._doorman.identify(context)
         way = route(target.path, request.method, self._default_cluster, self._clusters)
+        context.cluster = way.cluster
         self._authority.permit(context, identity, way)
         if context.changes:
             await self._doorman.require_trail()

@@ -187,8 +187,9 @@ class Site:
     # What the site wrote down.
 
     def audit_lines(self, **wanted: object) -> list[dict[str, Any]]:
-        """Return the lines of the audit trail that have these fields."""
-        lines = [json.loads(line) for line in (self.state / "gateway" / "audit.jsonl").read_text().splitlines()]
+        """Return the lines of the audit trail, rotated or not, that have these fields."""
+        files = sorted(path for path in (self.state / "gateway").glob("audit.jsonl*") if path.suffix != ".head")
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
 

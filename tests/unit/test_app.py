@@ -32,7 +32,7 @@ async def test_making_it_opens_nothing_that_is_not_there(tmp_path: Path) -> None
     assert answer.status == 503
 
 
-@pytest.mark.parametrize("missing", ["ring", "jwt.key"])
+@pytest.mark.parametrize("missing", ["ring", "jwt.key", "audit.key"])
 async def test_without_its_keys_it_is_not_made(tmp_path: Path, missing: str) -> None:
     config = site(tmp_path)
     (tmp_path / missing).unlink()

@@ -22,7 +22,7 @@ def test_a_site_that_is_complete_has_no_problem(tmp_path: Path) -> None:
 
 def test_what_is_looked_at_stays_as_it_was(tmp_path: Path) -> None:
     problems(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gateway.toml", "jwt.key", "ring"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.key", "gateway.toml", "jwt.key", "ring"]
 
 
 Break = Callable[[Path], object]
@@ -35,6 +35,9 @@ BROKEN: dict[str, tuple[str, Break]] = {
     "an empty key ring": ("store.key_ring_file", lambda folder: fakes.private(folder / "ring", b"")),
     "a folder for a store": ("store.url", lambda folder: (folder / "gateway.db").mkdir()),
     "a store that is none": ("store.url", lambda folder: (folder / "gateway.db").write_bytes(b"no database, but long enough for one" * 50)),
+    "no key for the trail": ("audit.key_file", lambda folder: (folder / "audit.key").unlink()),
+    "a key for the trail that is none": ("audit.key_file", lambda folder: fakes.private(folder / "audit.key", b"nonsense")),
+    "a key for the trail that others may read": ("audit.key_file", lambda folder: (folder / "audit.key").chmod(0o640)),
     "a folder for a trail": ("audit.file", lambda folder: (folder / "audit.log").mkdir()),
 }
 
@@ -63,6 +66,19 @@ SETTINGS: dict[str, dict[str, object]] = {
 def test_each_path_that_leads_nowhere_is_named_by_its_setting(tmp_path: Path, key: str) -> None:
     (problem,) = problems(tmp_path, {key.rpartition(".")[0]: SETTINGS[key]})
     assert re.match(rf"{re.escape(key)}: .*/nowhere", problem)
+
+
+def test_a_key_that_is_missing_comes_with_what_makes_it(tmp_path: Path) -> None:
+    config = load(fakes.site(tmp_path, "http://127.0.0.1:1"))
+    (tmp_path / "audit.key").unlink()
+    (problem,) = preflight.problems(config)
+    assert problem.endswith("; 'slurm-gateway keys init' makes one")
+
+
+def test_a_trail_that_is_not_chained_needs_no_key(tmp_path: Path) -> None:
+    config = load(fakes.site(tmp_path, "http://127.0.0.1:1", {"audit": {"file": None}}))
+    (tmp_path / "audit.key").unlink()
+    assert preflight.problems(config) == ()
 
 
 def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class House:
     # What it leaves behind.
 
     async def audit(self, event: str | None = None) -> list[dict[str, object]]:
-        """Return the lines of the audit trail, or those of one kind."""
+        """Return the events of the audit trail, or those of one kind."""
         assert self.config.audit.file is not None
         return [line for line in await asyncio.to_thread(fakes.json_lines, self.config.audit.file) if event in {None, line["event"]}]
 

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from gateway.config import Secret
 from gateway.errors import DirectoryUnavailable
 from gateway.sessions.tokens import ENTROPY_BYTES, make_token, token_digest
@@ -26,6 +29,7 @@ from gateway.store.sessions import SessionRow
 
 PASSWORD = "correct horse battery staple"
 JWT_KEY = b"a key of slurm's that is long enough for HS256\n"
+AUDIT_KEY = Ed25519PrivateKey.from_private_bytes(b"a" * 32).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 LIMIT = 5.0
 
 
@@ -58,6 +62,7 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
     """Write a configuration with its keys into ``folder`` and return its path; ``changes`` are laid over it, None takes a key out."""
     private(folder / "jwt.key", JWT_KEY)
     private(folder / "ring", b"k1:" + base64.b64encode(b"r" * 32) + b"\n")
+    private(folder / "audit.key", AUDIT_KEY)
     tables: dict[str, dict[str, object]] = {
         "server": {"listen": f"unix:{folder}/gateway.sock", "body_timeout": "5s", "stop_timeout": "5s"},
         "store": {"url": f"sqlite:///{folder}/gateway.db", "key_ring_file": f"{folder}/ring"},
@@ -407,8 +412,9 @@ def fresh_id() -> str:
 
 
 def json_lines(path: Path) -> list[dict[str, object]]:
-    """Return the objects of a file that has one on each line."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Return the events of an audit trail, without what makes them a chain."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in {"seq", "prev"}} for line in lines if line["event"] != "chain_head"]
 
 
 async def make_folder(path: Path) -> Path:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
 
 import pytest
 
+from gateway.store.audit_heads import AuditHeadStore
+from gateway.store.engine import open_database
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
@@ -23,19 +26,43 @@ async def submit(house: House, fields: list[tuple[str, str]] | None = None) -> f
 
 async def test_a_sign_in_is_in_the_trail(house: House) -> None:
     given = fakes.fresh_id()
-    fields = [*fakes.basic("Alice", otp=await house.code()), ("X-Request-ID", given), ("X-Forwarded-For", "192.0.2.9")]
+    fields = [*fakes.basic("Alice", otp=await house.code()), ("X-Request-ID", given), ("X-Forwarded-For", "192.0.2.9"), ("User-Agent", "curl/8.0")]
     await house.ask("POST", "/auth/login", fields)
     (line,) = await house.audit()
-    assert {**line, "time": ""} == {
+    assert len(str(line["session"])) == 32
+    assert {**line, "time": "", "session": ""} == {
         "time": "",
         "event": "sign_in",
         "request_id": given,
         "user": "alice",
         "address": "192.0.2.9",
+        "client": "curl/8.0",
         "method": "POST",
         "path": "/auth/login",
+        "kind": "session",
+        "session": "",
         "factor": "totp",
     }
+
+
+async def test_a_sign_in_names_the_session_that_it_opens(house: House) -> None:
+    answer = await house.ask("POST", "/auth/login", fakes.basic("alice", otp=await house.code()))
+    await house.ask("DELETE", "/slurm/v0.0.38/job/7", fakes.bearer(str(answer.json["token"])))
+    (signed_in,), (request,) = await house.audit("sign_in"), await house.audit("request")
+    assert (request["session"], request["kind"], request["cluster"]) == (signed_in["session"], "session", "main")
+
+
+async def test_a_request_with_credentials_of_its_own_shares_its_id_with_its_sign_in(house: House) -> None:
+    await house.ask("DELETE", "/slurm/v0.0.38/job/7", fakes.basic("alice", otp=await house.code()))
+    signed_in, request = await house.audit()
+    assert (request["request_id"], request["kind"], signed_in["kind"]) == (signed_in["request_id"], "one_shot", "one_shot")
+    assert ("session" in request, "session" in signed_in) == (False, False)
+
+
+async def test_a_client_that_calls_itself_by_a_token_leaves_it_nowhere(house: House) -> None:
+    token = await house.token()
+    await house.ask("POST", "/auth/login", [*fakes.basic("alice", otp=await house.code()), ("User-Agent", f"x {token}")])
+    assert [line["client"] for line in await house.audit("sign_in")] == ["x (hidden)"]
 
 
 async def test_a_sign_in_with_a_recovery_code_says_so(house: House) -> None:
@@ -215,6 +242,19 @@ async def test_no_secret_is_in_the_trail_the_log_or_the_metrics(house: House) ->
         assert str(secret) not in everything, secret
 
 
+async def test_the_trail_is_sound_and_its_head_is_kept_in_the_store(house: House) -> None:
+    await house.ask("POST", "/auth/login", fakes.basic("alice", otp=await house.code()))
+    await house.application._heads.keep()
+    path = house.config.audit.file
+    assert path is not None
+    first, *_, last = (await asyncio.to_thread(path.read_bytes)).splitlines(keepends=True)
+    database = await asyncio.to_thread(open_database, house.config.store.url, 5.0)
+    (head,) = await AuditHeadStore(database).all()
+    await database.close()
+    assert (head.seq, head.line_sha256, json.loads(last)["event"]) == (3, hashlib.sha256(last).digest(), "chain_head")
+    assert json.loads(first)["trail"] == head.trail
+
+
 # The log.
 
 
@@ -318,7 +358,7 @@ async def test_while_the_trail_cannot_be_written_nothing_is_changed_and_readines
             raise OSError(28, "No space left on device")
         return real(descriptor, data)
 
-    monkeypatch.setattr("gateway.observe.audit.os.write", write)
+    monkeypatch.setattr("os.write", write)
     assert (await house.ask(*submit)).status == 200  # nobody could know before
     refused = await house.ask(*submit)
     ready = await house.admin("/health/ready")
@@ -334,7 +374,7 @@ async def test_a_session_ends_even_when_that_cannot_be_written_down(house: House
     def write(_descriptor: int, _data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gateway.observe.audit.os.write", write)
+    monkeypatch.setattr("os.write", write)
     assert (await house.ask("DELETE", "/auth/session", fields)).status == 204
     assert "audit_lost" in house.log
 

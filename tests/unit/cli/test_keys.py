@@ -51,3 +51,20 @@ def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith(f"slurm-gateway: {tmp_path}/nowhere")
     assert "No such file or directory\nhint: " in ran.err
+
+
+def test_init_writes_the_key_of_the_audit_trail_too(run: Run, config: Path) -> None:
+    key = config.parent / "audit.key"
+    key.unlink()
+    ran = run("--config", config, "keys", "init")
+    assert (ran.code, stat.S_IMODE(key.stat().st_mode), f"{key}: written" in ran.out) == (0, 0o600, True)
+    assert run("--config", config, "check").code == 0
+
+
+def test_init_keeps_the_key_of_the_audit_trail(run: Run, config: Path) -> None:
+    assert (run("--config", config, "keys", "init").code, (config.parent / "audit.key").read_bytes()) == (0, fakes.AUDIT_KEY)
+
+
+def test_init_does_not_call_a_key_of_the_audit_trail_good_that_is_not(run: Run, config: Path) -> None:
+    fakes.private(config.parent / "audit.key", b"nonsense")
+    assert run("--config", config, "keys", "init").code == 3

@@ -44,4 +44,4 @@ def test_a_store_in_no_folder_ends_the_command(tmp_path: Path) -> None:
 def test_the_trail_says_who_did_it(config: Path) -> None:
     note(Task(user="alice", config=load(config), by="root"), "enrol", reason="why")
     (line,) = fakes.json_lines(config.parent / "audit.log")
-    assert (line["user"], line["reason"], line["address"], line["cause"]) == ("alice", "why", "local", "by root")
+    assert (line["user"], line["reason"], line["address"], line["by"]) == ("alice", "why", "local", "root")

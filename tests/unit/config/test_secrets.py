@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.secrets import Secret, SecretFileError, read_secret
+from gateway.config.secrets import Secret, SecretFileError, read_secret, write_new_secret
 
 OTHER_UID = 54321
 
@@ -112,3 +112,19 @@ def test_a_refused_file_does_not_say_what_it_holds(key_file: Path) -> None:
 def test_a_folder_is_refused_as_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(SecretFileError, match="not a regular file"):
         read_secret(tmp_path)
+
+
+def test_a_new_secret_is_its_owners_alone(tmp_path: Path) -> None:
+    assert write_new_secret(tmp_path / "new", b"hunter2")
+    assert ((tmp_path / "new").stat().st_mode & 0o777, read_secret(tmp_path / "new").reveal()) == (0o600, b"hunter2")
+
+
+def test_a_secret_that_is_there_is_kept(key_file: Path) -> None:
+    assert not write_new_secret(key_file, b"other")
+    assert read_secret(key_file).reveal() == b"\x00hunter2\n"
+
+
+def test_whoever_comes_second_at_the_same_moment_writes_nothing(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    assert not write_new_secret(key_file, b"other")
+    assert [path.name for path in key_file.parent.iterdir()] == ["key"]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from gateway.config import Server
-from gateway.web.context import open_context
+from gateway.web.context import client_name, open_context
 from tests.unit.web.conftest import Make, Peer
 
 PROXY = "198.51.100.1"
@@ -88,3 +88,12 @@ def test_the_clock_is_read_once(make: Make) -> None:
 def test_networks_of_the_other_family_trust_nobody_of_this_one(make: Make, network: str) -> None:
     request = make(fields=[("X-Forwarded-For", "192.0.2.9")], peer=(PROXY, 5))
     assert open_context(request, settings_for((PROXY, 5), network)).address == PROXY
+
+
+@pytest.mark.parametrize(("said", "kept"), [("curl/8", "curl/8"), ("a\r\nb\0\x7f", "a??b??"), ("\u202ex", "?x"), ("x" * 500, "x" * 200)])
+def test_what_a_client_calls_itself_is_kept_printable_and_short(make: Make, said: str, kept: str) -> None:
+    assert client_name(make(fields=[("User-Agent", said)])) == kept
+
+
+def test_a_client_without_a_name_has_none(make: Make) -> None:
+    assert client_name(make()) == ""

@@ -8,33 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.errors import AuditUnavailable
 from gateway.observe.audit import AuditTrail, Event
+from tests.unit.observe.audit.conftest import KEY, verified
 from tests.web import fakes
 
 SIGN_IN = Event(event="sign_in", at=1_700_000_000.25, user="alice")
-
-
-def test_a_line_has_the_time_in_utc_and_the_fields_that_are_known() -> None:
-    assert SIGN_IN.line() == b'{"time":"2023-11-14T22:13:20.250Z","event":"sign_in","user":"alice"}\n'
-
-
-def test_nought_is_a_value_and_stands_in_the_line() -> None:
-    assert json.loads(Event(event="request", at=0.0, status=0).line())["status"] == 0
-
-
-@given(st.text(), st.text())
-@settings(max_examples=60, deadline=None)
-def test_no_value_can_begin_a_line_of_its_own(user: str, path: str) -> None:
-    line = Event(event="refusal", at=0.0, user=user, path=path).line()
-    assert (line.count(b"\n"), line.isascii(), json.loads(line)["user"]) == (1, True, user)
-
-
-def test_undecodable_bytes_of_a_client_are_written_too() -> None:
-    assert Event(event="refusal", at=0.0, path="/\udcff").line().isascii()
 
 
 async def test_events_are_appended_one_a_line_in_their_order(tmp_path: Path) -> None:
@@ -129,10 +109,10 @@ def test_without_a_file_the_trail_goes_to_standard_error(capfd: pytest.CaptureFi
 def test_what_was_cut_short_does_not_take_the_next_line_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real = tmp_path / "audit.log", os.write
     trail = AuditTrail(path)
-    monkeypatch.setattr("gateway.observe.audit.os.write", lambda descriptor, data: real(descriptor, data[:10]))
+    monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:10]))
     with pytest.raises(AuditUnavailable):
         trail.write_now(Event(event="one", at=0.0))
-    monkeypatch.setattr("gateway.observe.audit.os.write", real)
+    monkeypatch.setattr("os.write", real)
     trail.write_now(Event(event="two", at=0.0))
     trail.close()
     assert json.loads(path.read_text().splitlines()[-1])["event"] == "two"
@@ -148,7 +128,7 @@ async def test_a_write_under_way_is_not_taken_for_a_failure(tmp_path: Path, monk
         go_on.wait(5)
         return real(descriptor, data)
 
-    monkeypatch.setattr("gateway.observe.audit.os.write", slowly)
+    monkeypatch.setattr("os.write", slowly)
     under_way = asyncio.create_task(trail.write(Event(event="one", at=0.0)))
     await asyncio.to_thread(writing.wait, 5)
     asked = asyncio.create_task(trail.require())
@@ -157,3 +137,74 @@ async def test_a_write_under_way_is_not_taken_for_a_failure(tmp_path: Path, monk
     await asyncio.gather(under_way, asked)
     trail.close()
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["one"]
+
+
+async def test_what_waits_at_once_goes_in_few_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail, real, writes = AuditTrail(tmp_path / "audit", KEY), os.write, []
+    held = threading.Event()
+
+    def counted(descriptor: int, data: bytes) -> int:
+        if b'"event"' in data:
+            held.wait(5)
+            writes.append(data)
+        return real(descriptor, data)
+
+    monkeypatch.setattr("os.write", counted)
+    waiting = [asyncio.create_task(trail.write(SIGN_IN)) for _ in range(50)]
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(*waiting)
+    trail.close()
+    assert len(writes) <= 4
+    assert verified(tmp_path / "audit").lines == 52
+
+
+async def test_whoever_goes_away_takes_no_line_back(tmp_path: Path) -> None:
+    trail = AuditTrail(tmp_path / "audit", KEY)
+    task = asyncio.create_task(trail.write(SIGN_IN))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    trail.close()
+    assert len(fakes.json_lines(tmp_path / "audit")) == 1
+
+
+async def test_a_batch_that_cannot_be_written_fails_for_all_and_the_trail_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail, real = AuditTrail(tmp_path / "audit", KEY), os.write
+    monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:10]))
+    outcomes = await asyncio.gather(*(trail.write(SIGN_IN) for _ in range(5)), return_exceptions=True)
+    assert ([type(outcome) for outcome in outcomes], trail.failing) == ([AuditUnavailable] * 5, True)
+    monkeypatch.setattr("os.write", real)
+    await trail.require()
+    trail.close()
+    assert ([line["event"] for line in fakes.json_lines(tmp_path / "audit")], verified(tmp_path / "audit").sound) == (["trail_resumed"], True)
+
+
+async def test_a_trail_is_signed_when_asked_and_when_it_is_closed(tmp_path: Path) -> None:
+    trail = AuditTrail(tmp_path / "audit", KEY)
+    assert await trail.sign() is None
+    await trail.write(SIGN_IN)
+    head = await trail.sign()
+    await trail.write(SIGN_IN)
+    trail.close()
+    found = verified(tmp_path / "audit")
+    assert (head is not None and head.seq, found.last_head_seq, found.last_seq, found.heads, found.notes) == (3, 5, 5, 3, [])
+
+
+def test_what_is_no_plain_file_is_written_unchained(capfd: pytest.CaptureFixture[str]) -> None:
+    trail = AuditTrail(Path("/dev/null"), KEY)
+    trail.write_now(SIGN_IN)
+    with pytest.raises(AuditUnavailable):
+        trail.rotate()
+    trail.close()
+    assert (capfd.readouterr().err, Path("/dev/null.head").exists()) == ("", False)
+
+
+def test_a_chained_trail_follows_its_file_unasked(tmp_path: Path) -> None:
+    trail = AuditTrail(tmp_path / "audit", KEY)
+    trail.write_now(SIGN_IN)
+    (tmp_path / "audit").rename(tmp_path / "audit.1")
+    trail.write_now(SIGN_IN)
+    trail.reopen()
+    trail.close()
+    assert ([len(fakes.json_lines(tmp_path / name)) for name in ("audit.1", "audit")], verified(tmp_path / "audit").sound) == ([1, 1], True)
