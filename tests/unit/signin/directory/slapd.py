@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
-import ipaddress
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
 from deploy.site import ports
+from tests import certificates
 
 BASE = "dc=demo,dc=example"
 PEOPLE = f"ou=people,{BASE}"
@@ -140,7 +133,7 @@ class Slapd:
 
 def start(folder: Path) -> tuple[subprocess.Popen[bytes], Slapd]:
     """Load the tree, start the server and wait until it answers; the caller ends the process."""
-    ca_file, other_ca_file = _certificates(folder)
+    ca_file, other_ca_file = certificates.write(folder)
     (folder / "data").mkdir()
     (folder / "slapd.conf").write_text(_CONF.format(folder=folder, base=BASE, service=SERVICE))
     (folder / "tree.ldif").write_text(_TREE + "".join(_ENTRIES))
@@ -177,29 +170,3 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _certificates(folder: Path) -> tuple[Path, Path]:
-    """Write the server's certificate and key, and return the files of the authority that issued it and of another one."""
-    files = []
-    for name in ("other", "ca"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} of the tests")])
-        authority = _certificate(issuer, issuer, key.public_key(), key, x509.BasicConstraints(ca=True, path_length=None))
-        files.append(folder / f"{name}.pem")
-        files[-1].write_bytes(authority.public_bytes(Encoding.PEM))
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slapd")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    (folder / "server.pem").write_bytes(_certificate(subject, issuer, server_key.public_key(), key, names).public_bytes(Encoding.PEM))
-    (folder / "server.key").write_bytes(server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files[1], files[0]
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
-) -> x509.Certificate:
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public, serial_number=x509.random_serial_number())
-    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-    return builder.add_extension(extension, critical=False).sign(signer, hashes.SHA256())
