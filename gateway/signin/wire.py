@@ -57,6 +57,18 @@ def whole(data: bytes | bytearray) -> int | None:
     return end if len(data) >= end else None
 
 
+def message_id(message: bytes) -> int:
+    """Return the messageID of a whole LDAPMessage (RFC 4511 section 4.1.1); raise WireError when it has none."""
+    try:
+        ((_, content),) = elements(message)
+        this = head(content)
+    except ValueError:
+        this = None
+    if this is None or this[0] != _INTEGER or this[2] > len(content):
+        raise WireError("the server sends no LDAP")
+    return int.from_bytes(content[this[1] : this[2]], "big", signed=True)
+
+
 class Wire(asyncio.Protocol):
     """A connection on the loop; ``message`` gives what the server sends, one whole LDAPMessage at a time. The caller bounds the time."""
 

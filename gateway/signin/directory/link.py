@@ -18,7 +18,7 @@ from gateway.config import SecretFileError
 from gateway.signin.ber import NotBerError
 from gateway.signin.directory import states
 from gateway.signin.directory.entries import Entry
-from gateway.signin.wire import MAX_MESSAGE, StartTlsRefusedError, Wire, WireError
+from gateway.signin.wire import MAX_MESSAGE, StartTlsRefusedError, Wire, WireError, message_id
 
 _ASKED = (RequestControl(states.POLICY),)
 # Kept as they came, for `states` to read; any other control is not looked at.
@@ -98,22 +98,25 @@ class Link:
         async with asyncio.timeout(self._timeout):
             while len(answers) < len(identities):
                 message = await self._wire.message()
+                identity = message_id(message)
+                if identity not in identities or identity in answers:
+                    raise WireError("the server says what it was not asked")
                 if self._ours.send(message) != len(message):
                     raise WireError("libldap does not read")
-                self._collect(identities, answers)
+                if (answer := self._read(identity)) is not None:
+                    answers[identity] = answer
         return [answers[identity] for identity in identities]
 
-    def _collect(self, identities: Sequence[int], answers: dict[int, _Answer | ldap.LDAPError]) -> None:
-        for identity in identities:
-            if identity in answers:
-                continue
-            try:
-                kind, data, _, controls, *_ = self._connection.result4(identity, timeout=0, resp_ctrl_classes=_KEPT)
-            except ldap.LDAPError as error:
-                answers[identity] = error
-            else:
-                if kind is not None:
-                    answers[identity] = _Answer(kind=kind, entries=data or [], controls=controls or [])
+    def _read(self, identity: int) -> _Answer | ldap.LDAPError | None:
+        """Have libldap read the one message that waits, of the answer to ``identity``; None while more of it is to come.
+
+        Asked for the answer to another message, libldap would keep this one, and python-ldap not look at its result code later.
+        """
+        try:
+            kind, data, _, controls, *_ = self._connection.result4(identity, timeout=0, resp_ctrl_classes=_KEPT)
+        except ldap.LDAPError as error:
+            return error
+        return None if kind is None else _Answer(kind=kind, entries=data or [], controls=controls or [])
 
     def close(self) -> None:
         """Hang up."""
@@ -146,7 +149,7 @@ def describe(error: Exception) -> str:
         return "no answer in time"
     said = ""
     if isinstance(error, ssl.SSLError):
-        said = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason or ""
+        said = getattr(error, "verify_message", None) or getattr(error, "reason", None) or ""
     elif isinstance(error, OSError):
         said = os.strerror(error.errno) if error.errno else ""
     elif isinstance(error, ldap.LDAPError):

@@ -13,6 +13,8 @@ import pytest
 
 from gateway.config import Directory as Settings
 from gateway.signin.directory import LdapDirectory
+from gateway.signin.directory.ldap_directory import connect, greet
+from gateway.signin.directory.link import Link
 from tests.unit.signin.directory import slapd
 from tests.unit.signin.directory.slapd import SERVICE, Slapd
 
@@ -63,22 +65,36 @@ class Stranger:
     answers: tuple[bytes, ...] = ()
     hangs_up: bool = False
     connections: int = 0
+    heard: list[bytes] = field(default_factory=list)
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    @property
+    def url(self) -> str:
+        return f"ldap://127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
         return int(self.listener.getsockname()[1])
 
     def serve(self) -> None:
-        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ones:
+        threads = []
+        with contextlib.suppress(OSError):
             while True:
-                connection = open_ones.enter_context(self.listener.accept()[0])
+                connection = self.listener.accept()[0]
                 self.connections += 1
-                for answer in self.answers:
-                    connection.recv(4096)
-                    connection.sendall(answer)
-                if self.hangs_up:
-                    connection.close()
+                threads.append(threading.Thread(target=self._speak, args=(connection,)))
+                threads[-1].start()
+        for thread in threads:
+            thread.join(5)
+
+    def _speak(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            for answer in self.answers:
+                self.heard.append(connection.recv(4096))
+                connection.sendall(answer)
+            if not self.hangs_up:
+                while said := connection.recv(4096):
+                    self.heard.append(said)
 
 
 @pytest.fixture
@@ -97,3 +113,13 @@ def strangers() -> Iterator[Callable[..., Stranger]]:
         stranger.listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)
         stranger.listener.close()
+
+
+@pytest.fixture
+async def link(server: Slapd) -> AsyncIterator[Link]:
+    """A link on which the service account is bound."""
+    link = await connect(server.url, settings(server))
+    await greet(link, settings(server))
+    yield link
+    link.close()
+    await asyncio.sleep(0)

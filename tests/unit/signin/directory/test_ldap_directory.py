@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.config import Secret
 from gateway.errors import DirectoryUnavailable
-from gateway.signin.account import REQUIRED, Account, Denied
+from gateway.signin.account import REQUIRED, Account, Candidate, Denied
 from gateway.signin.directory import LdapDirectory
+from gateway.signin.directory.states import POLICY
 from tests.unit.signin.directory import slapd
 from tests.unit.signin.directory.conftest import Make, Stranger, settings
 from tests.unit.signin.directory.slapd import GUESTS, PASSWORD, PEOPLE, POSIX_USERS, SERVICE, USERS, Slapd
@@ -21,6 +22,7 @@ ALICE = Account(username="alice", uid=1001, groups=frozenset({REQUIRED}))
 # BindResponse with resultCode success (RFC 4511 section 4.2.2) to the first and to the second message of a connection.
 BOUND, BOUND_AGAIN = (bytes.fromhex(f"300c0201{number:02x}61070a010004000400") for number in (1, 2))
 # SearchResultDone with resultCode success (section 4.5.2) to the second message: nobody was found.
+SOMEBODY = Candidate(key="alice", account=ALICE, entry="uid=alice")
 NOBODY = bytes.fromhex("300c02010265070a010004000400")
 
 
@@ -54,7 +56,12 @@ async def test_the_name_is_in_the_directorys_own_spelling(make: Make, typed: str
         ("mallory", RIGHT, "user_unknown"),
         ("gateway", Secret(slapd.SERVICE_PASSWORD.encode()), "user_unknown"),
         ("twin", RIGHT, "user_ambiguous"),
-        ("erin", RIGHT, "password_refused"),
+        ("erin", RIGHT, "account_locked"),
+        ("guessed", RIGHT, "account_locked"),
+        ("old", RIGHT, "password_expired"),
+        ("graced", RIGHT, "password_expired"),
+        ("reset", RIGHT, "password_must_change"),
+        ("reset", WRONG, "password_refused"),
         ("robot", RIGHT, "uid_missing_or_malformed"),
         ("manny", RIGHT, "name_missing_or_ambiguous"),
         ("emmanuel", RIGHT, "name_missing_or_ambiguous"),
@@ -355,6 +362,119 @@ async def test_a_failure_gives_its_turn_back(make: Make) -> None:
     for _ in range(3):
         with pytest.raises(DirectoryUnavailable, match="ConnectionRefusedError"):
             await authenticate(directory, "alice", RIGHT)
+
+
+# Kept links.
+
+
+async def test_the_second_sign_in_finds_the_door_open(make: Make, server: Slapd) -> None:
+    directory = make(required_group=USERS)
+    await authenticate(directory, "alice", RIGHT)
+    start = server.log.stat().st_size
+    assert await authenticate(directory, "Dave", RIGHT) == Account(username="Dave", uid=1004, groups=frozenset())
+    assert server.operations(start) == [f'SRCH base="{slapd.BASE}"', f'SRCH base="{USERS}"', f'BIND dn="uid=Dave,{PEOPLE}"']
+    assert b" ACCEPT " not in server.log.read_bytes()[start:]
+
+
+async def test_nothing_is_searched_for_on_a_link_that_somebody_was_bound_on(make: Make, server: Slapd) -> None:
+    directory = make()
+    for _ in range(3):
+        await authenticate(directory, "alice", RIGHT)
+    searching, proving = ({id(link) for link, _ in links._waiting[server.url]} for links in (directory._searching, directory._proving))
+    assert (len(searching), len(proving), searching & proving) == (1, 1, set())
+
+
+async def test_many_wrong_passwords_do_not_spoil_the_link_for_a_right_one(make: Make) -> None:
+    directory = make()
+    outcomes = [await authenticate(directory, typed, password) for typed, password in [("alice", WRONG), ("nobody", RIGHT), ("alice", RIGHT)] * 3]
+    assert outcomes == [Denied("password_refused"), Denied("user_unknown"), ALICE] * 3
+
+
+async def test_a_search_on_a_link_that_died_unseen_is_repeated_once_on_a_fresh_one(make: Make, strangers: Callable[..., Stranger]) -> None:
+    stranger = strangers(BOUND, NOBODY)
+    directory = make(urls=[stranger.url], timeout="100ms")
+    for _ in range(2):
+        assert (await directory.find("alice")).account == Denied("user_unknown")
+    assert stranger.connections == 2
+
+
+async def test_a_bind_is_not_repeated_once_it_may_have_been_sent(make: Make, strangers: Callable[..., Stranger]) -> None:
+    stranger, other = strangers(BOUND), strangers(BOUND)
+    directory = make(urls=[stranger.url, other.url], timeout="100ms")
+    assert await directory.prove(SOMEBODY, RIGHT) is None
+    with pytest.raises(DirectoryUnavailable, match="no answer in time"):
+        await directory.prove(SOMEBODY, RIGHT)
+    assert (stranger.connections, other.connections) == (1, 0)
+    assert sum(b"uid=alice" in heard for heard in stranger.heard) == 2
+
+
+async def test_a_bind_goes_to_the_next_server_while_it_was_not_sent(make: Make, server: Slapd) -> None:
+    directory = make(urls=["ldap://127.0.0.1:1", server.url])
+    assert await directory.prove(Candidate(key="alice", account=ALICE, entry=f"uid=alice,{PEOPLE}"), RIGHT) is None
+
+
+@pytest.mark.parametrize(
+    "controls", ["a01d301b0419" + POLICY.encode().hex(), "a021301f0419" + POLICY.encode().hex() + "04023081"], ids=["none", "half"]
+)
+async def test_a_success_whose_control_cannot_be_read_is_none(make: Make, strangers: Callable[..., Stranger], controls: str) -> None:
+    content = bytes.fromhex("02010161070a010004000400" + controls)
+    directory = make(urls=[strangers(bytes([0x30, len(content)]) + content).url])
+    with pytest.raises(DirectoryUnavailable):
+        await directory.prove(SOMEBODY, RIGHT)
+
+
+async def test_a_server_that_failed_is_asked_last_until_its_time_is_over(server: Slapd, strangers: Callable[..., Stranger]) -> None:
+    now = 1000.0
+    silent = strangers()
+    directory = LdapDirectory(settings(server, urls=[silent.url, server.url], timeout="100ms", down_for="30s"), ticks=lambda: now)
+    for _ in range(3):
+        assert await authenticate(directory, "alice", RIGHT) == ALICE
+    assert silent.connections == 1
+    now += 31
+    assert await authenticate(directory, "alice", RIGHT) == ALICE
+    assert silent.connections == 2
+    directory.close()
+    await asyncio.sleep(0)
+
+
+async def test_hanging_up_on_one_who_waits_gives_the_turn_and_the_link_back(make: Make, strangers: Callable[..., Stranger]) -> None:
+    stranger = strangers()
+    directory = make(urls=[stranger.url], max_binds=1, queue_timeout="5s")
+    for count in (1, 2):
+        waiting = asyncio.create_task(directory.find("alice"))
+        async with asyncio.timeout(5):
+            while len(stranger.heard) < count:  # noqa: ASYNC110 - it is heard on another thread
+                await asyncio.sleep(0.002)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert directory._searching._waiting == {stranger.url: []}
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("ALICE", "alice"),
+        ("DEMO\\Alice", "alice"),
+        ("alice@demo.example", "alice"),
+        ("emmanuel", "emmanuel"),
+        ("Nobody@demo.example", "nobody"),
+        ("Alice@Other.example", "alice@other.example"),
+    ],
+)
+async def test_attempts_count_under_one_name_however_it_is_typed(make: Make, typed: str, key: str) -> None:
+    assert (await make(domains=["demo.example", "DEMO"]).find(typed)).key == key
+
+
+async def test_an_account_is_looked_at_without_a_password(make: Make) -> None:
+    directory = make()
+    assert await directory.account("alice") == await directory.by_uid(1001) == ALICE
+    erin = await directory.account("erin")
+    assert isinstance(erin, Account)
+    assert erin.barred == "account_locked"
 
 
 # The probe.
