@@ -40,8 +40,9 @@ class People:
         """Find whom a typed name stands for; in Active Directory a principal name counts as well ([MS-ADTS] section 5.1.1.1.1)."""
         settings = self._settings
         if spelled.foreign:
-            found = await self._found(link, _equals(settings.login_attribute, secrets.token_hex(8)))
-            return Found(entry=None, account=Denied("domain_foreign")) if found.entry is None else found
+            # The same questions, about somebody who cannot be.
+            await self._found(link, _equals(settings.login_attribute, secrets.token_hex(8)))
+            return Found(entry=None, account=Denied("domain_foreign"))
         wanted = _equals(settings.login_attribute, spelled.name)
         if spelled.principal is not None and settings.kind == "active_directory":
             wanted = f"(|{wanted}{_equals('userPrincipalName', spelled.principal)})"

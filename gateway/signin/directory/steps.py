@@ -153,7 +153,7 @@ def _told(found: Found, settings: Settings, names: NameRules, typed: str) -> lis
     steps += [_membership(name, account) for name in configured(settings)]
     cause = names.refusal(Subject(username=account.username, uid=account.uid))
     if cause is None:
-        return [*steps, Step(outcome="ok", step="token", found=f"a Slurm token can be made for {account.username}")]
+        return [*steps, Step(outcome="ok", step="token", found="nothing is against a Slurm token for this name and uid")]
     hint = "See slurm.minimum_uid, slurm.slurm_user and slurm.reserved_users: a token for such a user would be another's power."
     return [*steps, Step(outcome="failed", step="token", found=f"none is ever made: {cause}", hint=hint)]
 

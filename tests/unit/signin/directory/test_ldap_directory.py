@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -339,6 +340,12 @@ async def test_an_empty_password_file_does_not_make_the_service_account_nobody(
     with pytest.raises(DirectoryUnavailable, match="holds no password"):
         await authenticate(make(bind_password_file=str(empty)), "alice", RIGHT)
     assert server.operations(start) == []
+
+
+async def test_signing_in_blocks_the_loop_nowhere(make: Make, server: Slapd) -> None:
+    directory = make(urls=[server.secure_url], ca_file=str(server.ca_file), required_group=USERS)
+    with blockbuster_ctx():
+        assert [await authenticate(directory, "alice", RIGHT) for _ in range(2)] == [ALICE] * 2
 
 
 # Many at once.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 
@@ -94,6 +95,11 @@ async def test_waiting_for_an_answer_holds_no_thread_and_ends_when_cancelled(ser
         with pytest.raises(asyncio.CancelledError):
             await waiting
     link.close()
+
+
+async def test_libldap_cannot_wait_for_anything(link: Link) -> None:
+    assert not os.get_blocking(link._connection.fileno())
+    assert link._connection.result4(ldap.RES_ANY, timeout=0)[0] is None
 
 
 async def test_a_closed_link_can_be_closed_again(link: Link) -> None:
