@@ -21,6 +21,7 @@ _SEQUENCE, _INTEGER, _ENUMERATED = 0x30, 0x02, 0x0A
 # RFC 4511 section 4.14.1: an LDAPMessage with messageID 1 and an ExtendedRequest for 1.3.6.1.4.1.1466.20037.
 _START_TLS = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
 _EXTENDED_RESPONSE = 0x78
+_RESULTS = (0x61, 0x65)  # BindResponse and SearchResultDone
 # Entries come with a handful of attributes, each a message of its own: none that is longer answers what was asked.
 MAX_MESSAGE = 64 * 1024
 _MAX_UNREAD = 4 * 1024 * 1024
@@ -58,15 +59,19 @@ def whole(data: bytes | bytearray) -> int | None:
 
 
 def message_id(message: bytes) -> int:
-    """Return the messageID of a whole LDAPMessage (RFC 4511 section 4.1.1); raise WireError when it has none."""
+    """Return the messageID of a whole LDAPMessage (RFC 4511 section 4.1.1); raise WireError when it has none, or a result without its code.
+
+    libldap is not strict about the latter, and takes what is missing for zero, which is success.
+    """
     try:
         ((_, content),) = elements(message)
-        this = head(content)
-    except ValueError:
-        this = None
-    if this is None or this[0] != _INTEGER or this[2] > len(content):
+        ((tag, number), (operation, response), *_) = elements(content)
+        code = elements(response)[0] if operation in _RESULTS else (_ENUMERATED, b"\x00")
+    except (ValueError, IndexError):
+        raise WireError("the server sends no LDAP") from None
+    if tag != _INTEGER or not number or code[0] != _ENUMERATED or not code[1]:
         raise WireError("the server sends no LDAP")
-    return int.from_bytes(content[this[1] : this[2]], "big", signed=True)
+    return int.from_bytes(number, "big", signed=True)
 
 
 class Wire(asyncio.Protocol):

@@ -194,14 +194,29 @@ def test_what_cannot_become_a_message_is_told_at_once(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "number"), [(GRANTED, 1), (GRANTED_AT_LENGTH, 1), (b"\x30\x04\x02\x02\x01\x00", 256), (b"\x30\x03\x02\x01\xff", -1)]
+    ("data", "number"),
+    [(GRANTED.hex(), 1), (GRANTED_AT_LENGTH.hex(), 1), ("3006020201006400", 256), ("30050201ff6400", -1), ("300802010761030a0100", 7)],
 )
-def test_a_message_has_a_number(message: bytes, number: int) -> None:
-    assert message_id(message) == number
+def test_a_message_has_a_number(data: str, number: int) -> None:
+    assert message_id(bytes.fromhex(data)) == number
 
 
-@pytest.mark.parametrize("data", ["3000", "30020201", "3003040101", "300202ff", "30031f0101"])
-def test_a_message_without_a_number_is_none(data: str) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        "3000",
+        "30020201",
+        "3003020101",
+        "30050401016400",
+        "300402006400",
+        "30031f0101",
+        "30050201016100",
+        "300702010161020a00",
+        "3008020101610302 0100",
+    ],
+    ids=["empty", "cut short", "no operation", "no number", "an empty number", "another tag", "no code", "an empty code", "another code"],
+)
+def test_a_message_without_number_or_code_is_none(data: str) -> None:
     with pytest.raises(WireError):
         message_id(bytes.fromhex(data))
 

@@ -4,15 +4,19 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import ldap
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import SecretFileError
+from gateway.signin.ber import elements
 from gateway.signin.directory.ldap_directory import connect
 from gateway.signin.directory.link import Link, Search, describe, details
 from gateway.signin.directory.states import POLICY
-from gateway.signin.wire import WireError
+from gateway.signin.wire import Wire, WireError
 from tests.unit.signin.directory import slapd
 from tests.unit.signin.directory.conftest import Stranger, settings
 from tests.unit.signin.directory.slapd import GROUPS, PEOPLE, Slapd
@@ -75,6 +79,53 @@ async def test_what_is_no_yes_to_a_bind_is_never_taken_for_one(server: Slapd, st
     with pytest.raises((ldap.LDAPError, WireError, OSError, ValueError)):
         await link.bind("uid=alice", b"password")
     link.close()
+
+
+@dataclass(slots=True)
+class Script(Wire):
+    """A wire from which the messages that it was given come, however malformed, and then no more."""
+
+    messages: list[bytes]
+
+    def send(self, data: bytes) -> None:
+        """Take no notice."""
+
+    async def message(self) -> bytes:
+        if not self.messages:
+            raise WireError("no more")
+        return self.messages.pop(0)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing open."""
+
+
+def _spoilt(positions: list[tuple[int, int]]) -> bytes:
+    answer = bytearray(BOUND)
+    for position, byte in positions:
+        answer[position] = byte
+    return bytes(answer)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(BOUND) - 1), st.integers(0, 255)), max_size=3).map(_spoilt)
+    | st.binary(max_size=32).map(lambda rest: BOUND[:5] + rest)
+)
+def test_a_bind_succeeds_by_a_success_alone(answer: bytes) -> None:
+    async def attempt() -> bool:
+        link = Link(Script([answer]), 5)
+        try:
+            await link.bind("uid=alice", b"password")
+        except (ldap.LDAPError, WireError, OSError, ValueError):
+            return False
+        finally:
+            link.close()
+        return True
+
+    if asyncio.run(attempt()):
+        ((_, content),) = elements(answer)
+        (_, (operation, response), *_) = elements(content)
+        assert operation == 0x61
+        assert int.from_bytes(elements(response)[0][1], "big") == 0
 
 
 async def test_a_silent_server_is_not_waited_for(server: Slapd, strangers: Callable[..., Stranger]) -> None:
