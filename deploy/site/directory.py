@@ -134,6 +134,7 @@ cn: default
 pwdAttribute: userPassword
 pwdLockout: TRUE
 pwdMaxFailure: 0
+pwdMustChange: TRUE
 """
     gateway = f"""
 dn: {GATEWAY}

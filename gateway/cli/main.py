@@ -22,6 +22,7 @@ USAGE = 2
 _COMMANDS = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
+    "directory": "say what the directory answers, step by step",
     "enroll": "give a user a second factor",
     "disenroll": "take a user's second factors away and end their sessions",
     "keys": "make the keys that seal the second factors",

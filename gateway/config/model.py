@@ -103,12 +103,21 @@ def _some_kind(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return kinds
 
 
+# What another default is for Active Directory, whose sAMAccountName computers and groups have as well.
+_ACTIVE_DIRECTORY = {
+    "login_attribute": "sAMAccountName",
+    "name_attribute": "sAMAccountName",
+    "user_filter": "(&(objectCategory=person)(objectClass=user))",
+}
+
+
 class Directory(Section):
     """LDAP: a service account finds the person, the person's own bind proves the password."""
 
     kind: Literal["ldap", "active_directory"] = Field(
         "ldap",
-        description="`active_directory` means names from sAMAccountName, nested groups followed, and its own flags read",
+        description="`active_directory` means people (`user_filter`) and names (`login_attribute`, `name_attribute`) by sAMAccountName, "
+        "nested groups followed, and its own flags read",
     )
 
     urls: Annotated[tuple[Annotated[str, AfterValidator(_ldap_url)], ...], AfterValidator(_some)] = Field(
@@ -127,7 +136,10 @@ class Directory(Section):
     )
     uid_attribute: str = Field("uidNumber", pattern=r"^[A-Za-z][A-Za-z0-9-]*$", description="the attribute that holds the numeric uid")
     domains: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$")], ...] = Field(
-        (), strict=False, description="domains whose `user@domain` and `DOMAIN\\\\user` are taken for `user`; any other domain is refused"
+        (),
+        strict=False,
+        description="domains (DNS and NetBIOS names, any case) whose `user@domain` and `DOMAIN\\user` are taken for `user`; "
+        "any other domain is refused",
     )
     required_group: str | None = Field(None, description="DN of the group that a person must be in; none lets everyone in who has both factors")
     group_member_attribute: str = Field(
@@ -146,6 +158,19 @@ class Directory(Section):
     timeout: Duration = Field(5.0, description="longest wait for one server to connect, and for each of its answers")
     max_binds: int = Field(8, ge=1, le=256, description="sign-ins a worker checks with the directory at once; more wait")
     queue_timeout: Duration = Field(10.0, description="how long a sign-in waits for its turn before the answer is 503")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_kind(cls, tree: object) -> object:
+        if not isinstance(tree, dict) or tree.get("kind") != "active_directory":
+            return tree
+        return {**_ACTIVE_DIRECTORY, **tree, "nested_groups": True}
+
+    @model_validator(mode="after")
+    def _no_second_required_group(self) -> Self:
+        if "required" in self.groups:
+            raise ValueError("groups: 'required' is what required_group is called; give this one another name")
+        return self
 
     @model_validator(mode="after")
     def _sealed_wire(self) -> Self:

@@ -19,8 +19,12 @@ from gateway.errors import BadRequest, CredentialsRefused, CredentialsRequired
 
 MAX_LOGIN_BODY = 8192
 _MAX_PASSWORD_BYTES = 1024
-# ASCII only: no look-alikes, no zero-width characters, nothing that LDAP's matching would fold away (RFC 4518).
-_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+# ASCII only: no look-alikes, no zero-width characters, nothing that LDAP's matching would fold away (RFC 4518). With a domain before
+# or behind it, but not both, which of them is ours the directory tells.
+_USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
+_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?){0,15}"
+_USERNAME = re.compile(rf"{_USER}|{_USER}@{_DOMAIN}|{_DOMAIN}\\{_USER}")
+_MAX_USERNAME = 255
 _CODE = re.compile(r"[0-9]{6}")
 # Sixteen characters of base32 in four groups, as gateway.signin.recovery makes them.
 _RECOVERY = re.compile(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}")
@@ -35,11 +39,6 @@ class Credentials:
     password: Secret
     otp: str
 
-    @property
-    def account(self) -> str:
-        """The name that attempts are counted under: one for every spelling that the directory takes for the same."""
-        return self.username.casefold()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
@@ -50,6 +49,11 @@ class Presented:
     claimed_name: str | None = None
 
 
+def could_be_a_user(typed: str) -> bool:
+    r"""Tell whether somebody could be meant by ``typed``: ``user``, ``user@domain`` or ``DOMAIN\user``."""
+    return len(typed) <= _MAX_USERNAME and _USERNAME.fullmatch(typed) is not None
+
+
 def credentials(username: object, password: object, otp: object) -> Credentials:
     """Return credentials that could be right; raise BadRequest for other types, CredentialsRefused for what cannot be right."""
     if not isinstance(username, str) or not isinstance(password, str) or not isinstance(otp, str):
@@ -58,7 +62,7 @@ def credentials(username: object, password: object, otp: object) -> Credentials:
             detail="username, password and otp must be strings.",
             hint='Put the code in quotes too: {"username": "…", "password": "…", "otp": "123456"}.',
         )
-    if _USERNAME.fullmatch(username) is None:
+    if not could_be_a_user(username):
         raise CredentialsRefused("username_malformed")
     try:
         secret = password.encode()

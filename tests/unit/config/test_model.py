@@ -212,3 +212,20 @@ def test_without_further_word_everything_has_its_documented_default() -> None:
         60,
         1000,
     )
+
+
+def test_active_directory_has_other_defaults() -> None:
+    found = directory(kind="active_directory")
+    assert (found.login_attribute, found.name_attribute, found.nested_groups) == ("sAMAccountName", "sAMAccountName", True)
+    assert found.user_filter == "(&(objectCategory=person)(objectClass=user))"
+    assert (directory().login_attribute, directory().nested_groups) == ("uid", False)
+
+
+def test_what_is_set_for_active_directory_holds_but_nested_groups_are_always_followed() -> None:
+    found = directory(kind="active_directory", login_attribute="mail", name_attribute="uid", user_filter="(uid=*)", nested_groups=False)
+    assert (found.login_attribute, found.name_attribute, found.user_filter, found.nested_groups) == ("mail", "uid", "(uid=*)", True)
+
+
+def test_no_group_takes_the_required_ones_name() -> None:
+    with pytest.raises(ValidationError, match="required_group"):
+        directory(groups={"required": "cn=anybody,dc=demo,dc=example"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, CredentialsRefused, CredentialsRequired, Refusal
 from gateway.sessions.tokens import make_token
-from gateway.signin.credentials import Presented, credentials, from_basic, from_json, presented
+from gateway.signin.credentials import Presented, could_be_a_user, credentials, from_basic, from_json, presented
 
 TOKEN = make_token(bytes(32))
 RECOVERY = "abcd-efgh-2345-zyxw"
@@ -19,6 +19,7 @@ ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.text()), st.dictionaries(st.text(), st.text())
 )
 NAMES = ["alice", "ALICE", "a", "_alice", "a.b-c_d", "33", "root", "x" * 64]
+NAMES += ["alice@demo.example", "a.b@demo", "alice@3.example", "DEMO\\alice", "demo.example\\alice", "x" * 64 + "@" + "d" * 64]
 NO_NAMES = [
     "",
     " ",
@@ -30,8 +31,34 @@ NO_NAMES = [
     "-alice",
     ".alice",
     "x" * 65,
-    "alice@demo.example",
-    "DEMO\\alice",
+    "alice@",
+    "@demo.example",
+    "alice@@demo.example",
+    "alice@demo@demo",
+    "alice@demo..example",
+    "alice@.example",
+    "alice@demo.",
+    "alice@-demo",
+    "alice@demo-",
+    "alice@demo_example",
+    "alice @demo.example",
+    "alice@demo .example",
+    "alice@dem\u043e.example",
+    "alice@demo\u200b.example",
+    "alice@[127.0.0.1]",
+    "alice@" + "d" * 65,
+    "alice@" + "d." * 16 + "d",
+    "a@" + "d" * 63 + "." + "d" * 63 + "." + "d" * 63 + "." + "d" * 63,
+    "x" * 65 + "@demo.example",
+    "\\alice",
+    "DEMO\\",
+    "DEMO\\\\alice",
+    "DEMO\\al\\ice",
+    "DEMO\\alice@demo.example",
+    "DEMO/alice",
+    "DEMO\\-alice",
+    "DEMO\\alice\n",
+    "DEMO\\DC1$",
     "uid=alice,ou=people,dc=demo,dc=example",
     "*",
     "al*",
@@ -39,7 +66,7 @@ NO_NAMES = [
     "(alice)",
     "alice|bob",
     "alice&",
-    "alice\\2a",
+    "alice\\2a*",
     "аlice",  # noqa: RUF001 - a Cyrillic letter
     "ａlice",  # noqa: RUF001 - a full-width letter
     "ali\u200bce",
@@ -137,9 +164,20 @@ def test_whatever_is_given_for_credentials_is_taken_or_refused(username: object,
     assert found.otp.isascii()
 
 
-@pytest.mark.parametrize("username", ["alice", "ALICE", "Alice", "aLiCe"])
-def test_attempts_count_for_one_account_however_it_is_spelled(username: str) -> None:
-    assert credentials(username, "secret", "123456").account == "alice"
+@given(st.text())
+def test_any_text_that_could_be_a_user_is_short_printable_ascii_with_one_domain_at_most(typed: str) -> None:
+    if could_be_a_user(typed):
+        assert len(typed) <= 255
+        assert typed.isascii()
+        assert typed.isprintable()
+        assert " " not in typed
+        assert typed.count("@") + typed.count("\\") <= 1
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.-]{0,70}[@\\\\]?[A-Za-z0-9.-]{0,80}", fullmatch=True))
+def test_whatever_could_be_a_user_has_no_empty_part(typed: str) -> None:
+    if could_be_a_user(typed):
+        assert all(typed.replace("@", "\\").split("\\"))
 
 
 def test_credentials_do_not_show_the_password() -> None:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
-import ipaddress
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
 from deploy.site import ports
+from tests import certificates
 
 BASE = "dc=demo,dc=example"
 PEOPLE = f"ou=people,{BASE}"
@@ -25,6 +18,8 @@ GUESTS = f"ou=guests,{BASE}"
 SERVICE = f"cn=gateway,{BASE}"
 SERVICE_PASSWORD = "the service account's"
 USERS = f"cn=hpc-users,{BASE}"
+GROUPS = f"cn=groups,{BASE}"
+AGEING, GRACE = f"cn=ageing,{BASE}", f"cn=grace,{BASE}"
 POSIX_USERS = f"cn=posix-users,{BASE}"
 PASSWORD = "pässwörd of everybody"
 
@@ -47,6 +42,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{service}" read by anonymous auth by * none
 overlay ppolicy
 ppolicy_default "cn=policy,{base}"
+ppolicy_use_lockout
 """
 
 _TREE = f"""\
@@ -71,6 +67,22 @@ cn: policy
 pwdAttribute: userPassword
 pwdLockout: TRUE
 pwdMaxFailure: 0
+pwdMustChange: TRUE
+
+dn: {AGEING}
+objectClass: device
+objectClass: pwdPolicy
+cn: ageing
+pwdAttribute: userPassword
+pwdMaxAge: 60
+
+dn: {GRACE}
+objectClass: device
+objectClass: pwdPolicy
+cn: grace
+pwdAttribute: userPassword
+pwdMaxAge: 60
+pwdGraceAuthNLimit: 1000000
 
 dn: {SERVICE}
 objectClass: device
@@ -88,7 +100,16 @@ dn: {USERS}
 objectClass: groupOfNames
 cn: hpc-users
 member: uid=alice,{PEOPLE}
+
+dn: cn=groups,{BASE}
+objectClass: device
+cn: groups
 """
+# A chain of groups, each in the next, with alice in the first; two that are in each other, with Dave in one of them.
+CHAIN = 14
+_CHAINS = [(f"chain-{number}", f"cn=chain-{number - 1},{GROUPS}" if number else f"uid=alice,{PEOPLE}") for number in range(CHAIN)]
+_CHAINS += [("day", f"cn=night,{GROUPS}"), ("night", f"cn=day,{GROUPS}\nmember: uid=Dave,{PEOPLE}")]
+_GROUPS = "".join(f"\ndn: cn={name},{GROUPS}\nobjectClass: groupOfNames\ncn: {name}\nmember: {member}\n" for name, member in _CHAINS)
 
 
 def _base64(text: str) -> str:
@@ -101,7 +122,8 @@ def _person(dn: str, uid: str, *more: str, number: int | None = 1001) -> str:
     classes = ["objectClass: inetOrgPerson", *(["objectClass: posixAccount"] if number is not None else [])]
     posix = [f"uidNumber: {number}", "gidNumber: 100", "homeDirectory: /"] if number is not None else []
     names = [line for line in more if line.startswith("uid:")]
-    others = [line for line in more if line not in names]
+    classes += [line for line in more if line.startswith("objectClass:")]
+    others = [line for line in more if line not in names + classes]
     lines = [f"dn: {dn}", *classes, f"uid: {uid}", *names, "cn: x", "sn: x", f"userPassword:: {_base64(PASSWORD)}", *posix, *others]
     return "\n" + "\n".join(lines) + "\n"
 
@@ -113,6 +135,12 @@ _ENTRIES = (
     _person(f"uid=Dave,{PEOPLE}", "Dave", number=1004),
     _person(f"uid=erin,{PEOPLE}", "erin", "pwdAccountLockedTime: 000001010000Z", number=1005),
     _person(f"uid=robot,{PEOPLE}", "robot", number=None),
+    _person(f"uid=reset,{PEOPLE}", "reset", "pwdReset: TRUE", number=1010),
+    _person(f"uid=old,{PEOPLE}", "old", f"pwdPolicySubentry: {AGEING}", "pwdChangedTime: 20010101000000Z", number=1011),
+    _person(f"uid=graced,{PEOPLE}", "graced", f"pwdPolicySubentry: {GRACE}", "pwdChangedTime: 20010101000000Z", number=1012),
+    _person(f"uid=guessed,{PEOPLE}", "guessed", "pwdAccountLockedTime: 20260101000000Z", number=1013),
+    _person(f"uid=gone,{PEOPLE}", "gone", "objectClass: shadowAccount", "shadowExpire: 11323", number=1014),
+    _person(f"uid=staying,{PEOPLE}", "staying", "objectClass: shadowAccount", "shadowExpire: 99999", number=1015),
     _person(f"uid=manny,{PEOPLE}", "manny", "uid: emmanuel", number=1006),
     _person(f"uid=twin,{PEOPLE}", "twin", number=1007),
     _person(f"uid=twin,{GUESTS}", "twin", number=1008),
@@ -140,10 +168,10 @@ class Slapd:
 
 def start(folder: Path) -> tuple[subprocess.Popen[bytes], Slapd]:
     """Load the tree, start the server and wait until it answers; the caller ends the process."""
-    ca_file, other_ca_file = _certificates(folder)
+    ca_file, other_ca_file = certificates.write(folder)
     (folder / "data").mkdir()
     (folder / "slapd.conf").write_text(_CONF.format(folder=folder, base=BASE, service=SERVICE))
-    (folder / "tree.ldif").write_text(_TREE + "".join(_ENTRIES))
+    (folder / "tree.ldif").write_text(_TREE + _GROUPS + "".join(_ENTRIES))
     subprocess.run(["/usr/sbin/slapadd", "-q", "-f", folder / "slapd.conf", "-l", folder / "tree.ldif"], check=True, capture_output=True)
     password_file = folder / "service.password"
     password_file.write_text(SERVICE_PASSWORD + "\n")
@@ -177,29 +205,3 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _certificates(folder: Path) -> tuple[Path, Path]:
-    """Write the server's certificate and key, and return the files of the authority that issued it and of another one."""
-    files = []
-    for name in ("other", "ca"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} of the tests")])
-        authority = _certificate(issuer, issuer, key.public_key(), key, x509.BasicConstraints(ca=True, path_length=None))
-        files.append(folder / f"{name}.pem")
-        files[-1].write_bytes(authority.public_bytes(Encoding.PEM))
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slapd")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    (folder / "server.pem").write_bytes(_certificate(subject, issuer, server_key.public_key(), key, names).public_bytes(Encoding.PEM))
-    (folder / "server.key").write_bytes(server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files[1], files[0]
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
-) -> x509.Certificate:
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=public, serial_number=x509.random_serial_number())
-    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-    return builder.add_extension(extension, critical=False).sign(signer, hashes.SHA256())
