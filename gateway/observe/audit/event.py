@@ -12,7 +12,8 @@ class Event:
     """What happened: ``event`` names it (``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol``, …); never a secret.
 
     ``session`` is what the request presented, or what a sign-in opened; ``target`` what was acted on (the id of a session, a token, an
-    authenticator), ``by`` the operator who ran a command, ``rule`` the one of the policy that decided, ``name`` what people call the target, ``client`` what the client calls itself.
+    authenticator), ``name`` what people call it; ``by`` the operator who ran a command, ``rule`` the one of the policy that decided,
+    ``client`` what the client calls itself.
     """
 
     event: str
