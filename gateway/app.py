@@ -15,7 +15,9 @@ from gateway.observe.audit import AuditTrail
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.proxy.forward import Upstream
+from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
+from gateway.sessions.standby import Standby
 from gateway.signin.directory import LdapDirectory
 from gateway.signin.factor import TotpFactor
 from gateway.signin.gate import Gate
@@ -23,6 +25,7 @@ from gateway.signin.login import Login
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
+from gateway.store.accounts import AccountStore
 from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
@@ -34,6 +37,9 @@ from gateway.web.auth import AuthHandlers
 from gateway.web.doorman import Doorman
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
+from gateway.web.sessions import SessionHandlers
+from gateway.web.tokens import TokenHandlers
+from gateway.web.verify import VerifyHandler
 
 logger = structlog.get_logger()
 _T = TypeVar("_T")
@@ -57,12 +63,17 @@ class Application:
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
-        sessions = Sessions(SessionStore(self._database), config.sessions)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         login = Login(directory=self._directory, factor=self._factor, gate=gate, names=names)
+        sessions = self._sessions = self._know_sessions(login, gate)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         self.front = FrontDoor(
-            own=(AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),),
+            own=(
+                AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),
+                SessionHandlers(doorman=doorman, login=login, sessions=sessions, audit=self._audit, settings=config.server).routes(),
+                TokenHandlers(doorman=doorman, sessions=sessions, audit=self._audit, server=config.server, settings=config.tokens).routes(),
+                VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
+            ),
             proxied=ProxiedHandler(doorman=doorman, clusters=self._clusters, default_cluster=config.slurm.default_cluster, settings=config.server),
             audit=self._audit,
             metrics=self._metrics,
@@ -70,6 +81,21 @@ class Application:
             log_reads=config.log.reads,
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
+
+    def _know_sessions(self, login: Login, gate: Gate) -> Sessions:
+        """Wire what knows tokens, and the accounts behind them."""
+        rows = SessionStore(self._database)
+        accounts = Accounts(
+            directory=self._directory,
+            rows=AccountStore(self._database),
+            sessions=rows,
+            audit=self._audit,
+            barred=login.barred,
+            settings=self._config.directory,
+        )
+        # On SQLite the store is a file of this machine, and does not go away while the gateway stays.
+        standby = None if self._database.is_sqlite else Standby(rows)
+        return Sessions(rows, accounts, gate, self._config.sessions, grace=self._config.store.grace, standby=standby)
 
     def start_reload(self) -> None:
         """Reload in the background; a reload under way goes on, and is followed by this one."""
@@ -91,11 +117,13 @@ class Application:
         await self.front.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
+        await self._sessions.close()
         self._directory.close()
         await self._database.close()
         await asyncio.to_thread(self._audit.close)
 
     async def __aenter__(self) -> Self:
+        self._sessions.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

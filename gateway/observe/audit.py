@@ -17,7 +17,10 @@ from gateway.errors import AuditUnavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happened: ``event`` is ``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol`` or ``disenrol``; never a secret."""
+    """What happened: ``event`` is ``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol`` or ``disenrol``; never a secret.
+
+    Of sessions and tokens: ``step_up``, ``session_ended``, ``sessions_ended``, ``token_created`` and ``token_ended``; of throttling: ``unlock``.
+    """
 
     event: str
     at: float
@@ -32,6 +35,10 @@ class Event:
     job_id: int | None = None
     session: str | None = None
     factor: str | None = None
+    # A personal token's id, name and scopes.
+    token: str | None = None
+    name: str | None = None
+    scopes: tuple[str, ...] | None = None
 
     def line(self) -> bytes:
         """Return the event as one line of ASCII JSON, empty fields left out; json escapes whatever could break a line."""
