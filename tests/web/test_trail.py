@@ -26,6 +26,7 @@ async def test_a_sign_in_is_in_the_trail(house: House) -> None:
     fields = [*fakes.basic("Alice", otp=await house.code()), ("X-Request-ID", given), ("X-Forwarded-For", "192.0.2.9")]
     await house.ask("POST", "/auth/login", fields)
     (line,) = await house.audit()
+    assert re.fullmatch("[0-9a-f]{32}", str(line.pop("session")))
     assert {**line, "time": ""} == {
         "time": "",
         "event": "sign_in",

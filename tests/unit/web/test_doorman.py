@@ -128,13 +128,13 @@ async def test_the_owners_own_name_is_fine(make: Make) -> None:
 
 @pytest.mark.parametrize(("kind", "kinds"), [("token", OWNERS), ("enrolment", OWNERS), ("enrolment", CALLERS), ("something", CALLERS)])
 async def test_a_token_of_another_kind_than_is_wanted_is_refused(make: Make, kind: str, kinds: frozenset[str]) -> None:
-    with pytest.raises(NotPermitted, match=f"^{kind}_cannot$"):
+    with pytest.raises(NotPermitted, match=rf"^{kind}_cannot$"):
         await doorman(Party(kind=kind)).identify(opened(make, TOKEN), kinds)
 
 
 async def test_credentials_for_one_request_are_not_used_up_where_they_are_good_for_nothing(make: Make) -> None:
     party = Party()
-    with pytest.raises(NotPermitted, match="^one_shot_cannot$"):
+    with pytest.raises(NotPermitted, match=r"^one_shot_cannot$"):
         await doorman(party).identify(opened(make, BASIC), OWNERS)
     assert party.asked == []
 
