@@ -23,6 +23,9 @@ _COMMANDS = {
     "check": "say everything that is wrong with a configuration",
     "enroll": "give a user a second factor",
     "disenroll": "take a user's second factors away and end their sessions",
+    "users": "list the people that the gateway knows, unlock them, end what they have",
+    "sessions": "list sessions and end them",
+    "tokens": "list personal access tokens and revoke them",
     "keys": "make the keys that seal the second factors",
     "nginx": "write the nginx configuration",
 }

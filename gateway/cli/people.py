@@ -15,9 +15,12 @@ from gateway.config import Config
 from gateway.errors import CommandError, Refusal
 from gateway.observe.audit import AuditTrail, Event
 from gateway.slurm.names import is_well_formed
+from gateway.store.accounts import AccountStore
+from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
 from gateway.store.migrate import database_path, migrate
+from gateway.store.people import PeopleStore
 from gateway.store.sessions import SessionStore
 
 _T = TypeVar("_T")
@@ -40,8 +43,8 @@ class Task:
 
 
 def prepare(arguments: argparse.Namespace) -> Task:
-    """Read the user and the configuration, and go on as the gateway's own user; raise CommandError."""
-    user = user_name(arguments.user)
+    """Read the user (none stands for everybody) and the configuration, and go on as the gateway's own user; raise CommandError."""
+    user = "" if arguments.user is None else user_name(arguments.user)
     task = Task(user=user, config=configuration(arguments), by=operator())
     act_as_owner_of(database_path(task.config.store.url).parent)
     return task
@@ -53,6 +56,9 @@ class People:
     def __init__(self, database: Database) -> None:
         self.authenticators = AuthenticatorStore(database)
         self.sessions = SessionStore(database)
+        self.accounts = AccountStore(database)
+        self.attempts = AttemptStore(database)
+        self.known = PeopleStore(database)
 
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
@@ -72,14 +78,15 @@ async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
         await database.close()
 
 
-def note(task: Task, event: str, *, reason: str | None = None) -> None:
+def note(task: Task, event: str, *, reason: str | None = None, target: str | None = None, name: str | None = None) -> None:
     """Write to the audit trail what is about to be done; raise CommandError when it cannot be written.
 
-    ``reason`` says why it was not done after all.
+    ``reason`` says why it was not done after all; ``target`` is the id of what it is done to, ``name`` what people call that.
     """
     try:
         trail = AuditTrail(task.config.audit.file)
-        trail.write_now(Event(event=event, at=time.time(), user=task.user, address="local", reason=reason, cause=f"by {task.by}"))
+        what = Event(event=event, at=time.time(), user=task.user, address="local", reason=reason, cause=f"by {task.by}", target=target, name=name)
+        trail.write_now(what)
         trail.close()
     except Refusal as refusal:
         raise CommandError(f"audit.file: {refusal.cause}", "What cannot be written down is not done: make the audit file writable.") from None

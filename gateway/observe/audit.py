@@ -20,6 +20,7 @@ class Event:
     """What happened: ``event`` is ``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol`` or ``disenrol``; never a secret.
 
     Of sessions and tokens: ``step_up``, ``session_ended``, ``sessions_ended``, ``token_created`` and ``token_ended``; of throttling: ``unlock``.
+    ``target`` is the id of what was acted on, ``name`` and ``scopes`` are a personal token's.
     """
 
     event: str
@@ -35,8 +36,7 @@ class Event:
     job_id: int | None = None
     session: str | None = None
     factor: str | None = None
-    # A personal token's id, name and scopes.
-    token: str | None = None
+    target: str | None = None
     name: str | None = None
     scopes: tuple[str, ...] | None = None
 

@@ -47,7 +47,15 @@ class SessionHandlers:
         ended = await self._sessions.end_one(context.item, kind=SESSION, username=identity.username)
         if ended is None:
             raise NotFound("no_such_session", detail="You have no session with that id.", hint="GET /auth/sessions lists yours.")
-        event = Event(event="session_ended", at=context.now, request_id=context.id, user=identity.username, address=context.address, session=ended.id)
+        event = Event(
+            event="session_ended",
+            at=context.now,
+            request_id=context.id,
+            user=identity.username,
+            address=context.address,
+            session=identity.session_id,
+            target=ended.id,
+        )
         await note_done(self._audit, event)
         return web.Response(status=204)
 

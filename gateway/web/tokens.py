@@ -74,7 +74,7 @@ class TokenHandlers:
                     user=identity.username,
                     address=context.address,
                     session=identity.session_id,
-                    token=token.session_id,
+                    target=token.session_id,
                     name=token.name,
                     scopes=token.scopes,
                 )
@@ -102,7 +102,7 @@ class TokenHandlers:
             user=identity.username,
             address=context.address,
             session=identity.session_id,
-            token=ended.id,
+            target=ended.id,
             name=ended.name,
         )
         await note_done(self._audit, event)

@@ -81,8 +81,8 @@ async def test_making_and_ending_a_token_is_in_the_trail_without_the_token(house
     made = await personal(house, session, name="nightly", scopes=["jobs"])
     await house.ask("DELETE", f"/auth/tokens/{made['id']}", fakes.bearer(session))
     (created,), (ended,) = await house.audit("token_created"), await house.audit("token_ended")
-    assert (created["token"], created["name"], created["scopes"], created["user"]) == (made["id"], "nightly", ["jobs"], "alice")
-    assert (ended["token"], ended["session"]) == (made["id"], created["session"])
+    assert (created["target"], created["name"], created["scopes"], created["user"]) == (made["id"], "nightly", ["jobs"], "alice")
+    assert (ended["target"], ended["session"]) == (made["id"], created["session"])
     assert made["token"] not in json.dumps([created, ended])
 
 
