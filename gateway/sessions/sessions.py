@@ -280,7 +280,9 @@ class Sessions:
             return standing
         try:
             known = await self._looked_up(digest, now)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if self._clock() >= self._store_out_until:
+                logger.warning("store_out", cause=error.cause, grace_seconds=self._grace)
             # The next requests are not to wait for a store that takes its time to fail.
             self._store_out_until = self._clock() + self._settings.cache
             if (standing := self._standing_in(digest, now)) is not None:

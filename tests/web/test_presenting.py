@@ -104,6 +104,5 @@ async def test_every_401_carries_a_challenge(house: House) -> None:
 async def test_a_session_of_a_name_that_slurm_takes_for_more_mints_nothing(house: House) -> None:
     names = ["root", "slurm", "33", "daemon"]
     answers = [await house.ask("GET", PING, fakes.bearer(await house.token(username))) for username in names]
-    assert [(answer.status, answer.reason) for answer in answers] == [(401, "token_refused")] * len(names)
+    assert [(answer.status, answer.reason) for answer in answers] == [(403, "not_permitted")] * len(names)
     assert house.slurm.seen == []
-    assert [line["user"] for line in await house.audit("sessions_ended")] == names

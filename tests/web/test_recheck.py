@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,8 @@ async def test_a_directory_that_is_away_for_longer_than_its_word_holds_stops_ses
 
 async def test_requests_at_once_take_one_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     token, looks = await house.token(), 0
+    path = Path(house.config.store.url.removeprefix("sqlite:///"))
+    await asyncio.to_thread(fakes.execute, path, "UPDATE accounts SET checked_at = checked_at - 301")
     real = fakes.FakeDirectory.account
 
     async def account(directory: fakes.FakeDirectory, username: str) -> object:
@@ -100,6 +103,15 @@ async def test_requests_at_once_take_one_look(house: House, monkeypatch: pytest.
     monkeypatch.setattr(fakes.FakeDirectory, "account", account)
     assert set(await asyncio.gather(*(ping(house, token) for _ in range(50)))) == {200}
     assert looks == 1
+
+
+async def test_a_session_from_before_there_were_looks_is_looked_at_first(house: House) -> None:
+    """As after an update of the gateway: nothing is known of the account."""
+    token = await house.token("dave")
+    path = Path(house.config.store.url.removeprefix("sqlite:///"))
+    await asyncio.to_thread(fakes.execute, path, "DELETE FROM accounts")
+    assert await ping(house, token) == 401
+    assert [line["cause"] for line in await house.audit("sessions_ended")] == ["not_in_required_group"]
 
 
 async def test_a_sign_in_is_a_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

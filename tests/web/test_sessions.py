@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from gateway.errors import StoreUnavailable
 from gateway.sessions.tokens import make_token, token_digest
 from gateway.signin.account import Account
+from gateway.store.engine import Database
 from gateway.store.sessions import SessionRow, SessionStore
 from tests.web import fakes
 from tests.web.conftest import Build, House
@@ -141,6 +145,49 @@ async def test_an_enrolments_token_is_good_for_nothing_of_this(house: House) -> 
     assert house.slurm.seen == []
 
 
+# Without the store.
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Cut the store off, as when PostgreSQL has gone away."""
+
+    def reads_and_writes(_database: Database, _lock: str | None = None) -> NoReturn:
+        raise StoreUnavailable("store: OperationalError")
+
+    def now() -> None:
+        for name in ("read", "write"):
+            monkeypatch.setattr(Database, name, reads_and_writes)
+
+    return now
+
+
+async def test_sessions_in_use_go_on_without_the_store_and_nobody_signs_in(build: Build, cut: Callable[[], None]) -> None:
+    house = await build(sessions={"cache": "1ms"})
+    seen, unseen, otp = await house.token(), await house.token("bob"), await house.code()
+    assert (await house.ask("GET", PING, fakes.bearer(seen))).status == 200
+    cut()
+    assert (await house.ask("GET", PING, fakes.bearer(seen))).status == 200
+    refused = [
+        await house.ask("GET", PING, fakes.bearer(unseen)),
+        await house.ask("POST", "/auth/login", fakes.basic("alice", otp=otp)),
+        await house.ask("GET", PING, fakes.basic("alice", otp=otp)),
+        await house.ask("POST", "/auth/stepup", fakes.bearer(seen), json.dumps({"otp": otp}).encode()),
+        await house.ask("POST", "/auth/tokens", fakes.bearer(seen), b'{"name":"ci"}'),
+        await house.ask("GET", "/auth/sessions", fakes.bearer(seen)),
+    ]
+    assert {(answer.status, answer.reason) for answer in refused} == {(503, "store_unavailable")}
+
+
+async def test_without_a_grace_time_nothing_goes_on_without_the_store(build: Build, cut: Callable[[], None]) -> None:
+    house = await build(sessions={"cache": "1ms"}, store={"grace": "1ms"})
+    token = await house.token()
+    assert (await house.ask("GET", PING, fakes.bearer(token))).status == 200
+    cut()
+    answer = await house.ask("GET", PING, fakes.bearer(token))
+    assert (answer.status, answer.reason) == (503, "store_unavailable")
+
+
 # Verify.
 
 
@@ -165,7 +212,7 @@ async def test_verify_gives_nothing_to_whoever_has_no_session(build: Build) -> N
 
 
 async def test_verify_gives_nothing_once_the_account_is_refused(build: Build) -> None:
-    house = await build(server={"verify": True})
+    house = await build(server={"verify": True}, directory={"recheck": "1ms"})
     alice: Account = house.directory.people["alice"]
     house.directory.people["alice"] = replace(alice, barred="account_disabled")
     answer = await house.ask("GET", "/auth/verify", fakes.bearer(await house.token()))
