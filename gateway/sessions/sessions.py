@@ -367,10 +367,8 @@ class Sessions:
     def _require_use(self, known: _Known, address: str, now: float) -> None:
         row = known.row
         if now >= row.expires_at:
-            self._known.pop(row.token_sha256, None)
             raise TokenRefused("session_expired" if row.kind == SESSION else f"{row.kind}_expired")
         if now >= self._idle_end(row, known.used_at):
-            self._known.pop(row.token_sha256, None)
             raise TokenRefused("session_idle")
         if not networks.allows(row.networks, address):
             raise NotPermitted(

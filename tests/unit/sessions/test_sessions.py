@@ -409,6 +409,13 @@ async def test_a_hundred_requests_within_a_moment_cost_one_query(sessions: Sessi
         assert (world.rows.looked_up, world.accounts.looked_up) == (second + 1, 0)
 
 
+async def test_a_session_that_is_over_costs_no_more_queries_than_another(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
+    for number in range(100):
+        with pytest.raises(TokenRefused):
+            await sessions.resolve(issued.token, HERE, NOW + LIFETIME + number * CACHE / 101)
+    assert rows.looked_up == 1
+
+
 async def test_a_look_up_that_has_been_on_its_way_for_long_is_not_shared(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
     """It may have read the session before it ended."""
     rows.gate.clear()
