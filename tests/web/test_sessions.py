@@ -212,8 +212,11 @@ async def test_verify_gives_nothing_to_whoever_has_no_session(build: Build) -> N
 
 
 async def test_verify_gives_nothing_once_the_account_is_refused(build: Build) -> None:
-    house = await build(server={"verify": True}, directory={"recheck": "1ms"})
+    house = await build(server={"verify": True})
+    token = await house.token()
     alice: Account = house.directory.people["alice"]
     house.directory.people["alice"] = replace(alice, barred="account_disabled")
-    answer = await house.ask("GET", "/auth/verify", fakes.bearer(await house.token()))
+    path = Path(house.config.store.url.removeprefix("sqlite:///"))
+    await asyncio.to_thread(fakes.execute, path, "UPDATE accounts SET checked_at = checked_at - 301")
+    answer = await house.ask("GET", "/auth/verify", fakes.bearer(token))
     assert (answer.status, answer.field("x-slurm-user-token")) == (401, None)

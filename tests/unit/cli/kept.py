@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gateway.store.migrate import migrate
+from gateway.cli.people import People, on_store
+from gateway.config import load
 from gateway.store.sessions import SessionRow
 from tests.web import fakes
 
@@ -14,7 +15,7 @@ def keep(config: Path, user: str, number: int, kind: str = "session", *, age: fl
     """Put one into the store of a configuration, begun ``age`` seconds ago, and return its id."""
     database, at = config.parent / "gateway.db", time.time() - age
     if not database.exists():
-        migrate(f"sqlite:///{database}")
+        on_store(load(config), _nothing)
     row = SessionRow(
         id=f"{number:032x}",
         token_sha256=f"{kind}{number}".encode(),
@@ -40,3 +41,7 @@ def trail(config: Path) -> list[tuple[object, ...]]:
     """Return what the audit trail says was done, to whom, and to which of theirs."""
     path = config.parent / "audit.log"
     return [(line["event"], line.get("user"), line.get("target")) for line in fakes.json_lines(path)] if path.exists() else []
+
+
+async def _nothing(_people: People) -> None:
+    """Have the store made, and no more."""

@@ -17,6 +17,7 @@ from gateway.errors import CredentialsRequired
 from gateway.policy.path import canonical
 from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Identity
+from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules, Subject
@@ -45,7 +46,13 @@ class Way:
             raise CredentialsRequired("nothing_presented")
         later = time.time() + 60
         return Identity(
-            subject=Subject(username="alice", uid=2001), kind="session", session_id="s", expires_at=later, idle_expires_at=later, second_factor_at=0.0
+            subject=Subject(username="alice", uid=2001),
+            kind="session",
+            session_id="s",
+            expires_at=later,
+            idle_expires_at=later,
+            second_factor_at=0.0,
+            groups=frozenset({REQUIRED}),
         )
 
     async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
