@@ -9,7 +9,7 @@ The rooms, from the bottom up; imports point downwards only (a tool checks it):
 ``policy``       may you? the one spelling of a path, where it leads, scopes and rules (pure)
 ``slurm``        speaking Slurm: whom to mint for, keys, minting, meaning of its answers (pure)
 ``signin``       who are you? credentials, directory (LDAP), second factor, throttle, login, enrolment
-``sessions``     do I know you? tokens (pure), sessions
+``sessions``     do I know you, and are you still who you were? tokens (pure), sessions, the accounts behind them, a standby
 ``proxy``        carrying it: headers (pure), one exchange, the pool of connections
 ``web``          the front door: handlers of /auth, of Slurm's paths, of health; turns refusals into answers
 ``preflight``    what would keep the gateway from starting

@@ -17,7 +17,9 @@ from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
 from gateway.proxy.forward import Upstream
+from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
+from gateway.sessions.standby import Standby
 from gateway.signin.directory import LdapDirectory
 from gateway.signin.factor import TotpFactor
 from gateway.signin.gate import Gate
@@ -25,6 +27,7 @@ from gateway.signin.login import Login
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
+from gateway.store.accounts import AccountStore
 from gateway.store.attempts import AttemptStore
 from gateway.store.audit_heads import AuditHeadStore
 from gateway.store.authenticators import AuthenticatorStore
@@ -38,6 +41,9 @@ from gateway.web.authority import Authority
 from gateway.web.doorman import Doorman
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
+from gateway.web.sessions import SessionHandlers
+from gateway.web.tokens import TokenHandlers
+from gateway.web.verify import VerifyHandler
 
 logger = structlog.get_logger()
 _T = TypeVar("_T")
@@ -63,12 +69,17 @@ class Application:
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
-        sessions = Sessions(SessionStore(self._database), config.sessions)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         login = Login(directory=self._directory, factor=self._factor, gate=gate, names=names)
+        sessions = self._sessions = self._know_sessions(login, gate)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         self.front = FrontDoor(
-            own=(AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),),
+            own=(
+                AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),
+                SessionHandlers(doorman=doorman, login=login, sessions=sessions, audit=self._audit, settings=config.server).routes(),
+                TokenHandlers(doorman=doorman, sessions=sessions, audit=self._audit, server=config.server, settings=config.tokens).routes(),
+                VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
+            ),
             proxied=ProxiedHandler(
                 doorman=doorman,
                 authority=Authority(Rules.of(config.policy)),
@@ -83,6 +94,21 @@ class Application:
             refusal_time=config.throttle.refusal_time,
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
+
+    def _know_sessions(self, login: Login, gate: Gate) -> Sessions:
+        """Wire what knows tokens, and the accounts behind them."""
+        rows = SessionStore(self._database)
+        accounts = Accounts(
+            directory=self._directory,
+            rows=AccountStore(self._database),
+            sessions=rows,
+            audit=self._audit,
+            barred=login.barred,
+            settings=self._config.directory,
+        )
+        # On SQLite the store is a file of this machine, and does not go away while the gateway stays.
+        standby = None if self._database.is_sqlite else Standby(rows)
+        return Sessions(rows, accounts, gate, self._config.sessions, grace=self._config.store.grace, standby=standby)
 
     def start_reload(self) -> None:
         """Reload in the background; a reload under way goes on, and is followed by this one."""
@@ -104,6 +130,7 @@ class Application:
         await self.front.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
+        await self._sessions.close()
         self._directory.close()
         await self._heads.stop()
         await self._database.close()
@@ -111,6 +138,7 @@ class Application:
 
     async def __aenter__(self) -> Self:
         self._heads.start()
+        self._sessions.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

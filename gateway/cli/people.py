@@ -15,9 +15,12 @@ from gateway.config import Config, SecretFileError
 from gateway.errors import CommandError, Refusal
 from gateway.observe.audit import AuditTrail, Event, audit_key_file, load_audit_key
 from gateway.slurm.names import is_well_formed
+from gateway.store.accounts import AccountStore
+from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
 from gateway.store.migrate import database_path, migrate
+from gateway.store.people import PeopleStore
 from gateway.store.sessions import SessionStore
 
 _T = TypeVar("_T")
@@ -40,8 +43,8 @@ class Task:
 
 
 def prepare(arguments: argparse.Namespace) -> Task:
-    """Read the user and the configuration, and go on as the gateway's own user; raise CommandError."""
-    user = user_name(arguments.user)
+    """Read the user (none stands for everybody) and the configuration, and go on as the gateway's own user; raise CommandError."""
+    user = "" if arguments.user is None else user_name(arguments.user)
     task = Task(user=user, config=configuration(arguments), by=operator())
     act_as_owner_of(database_path(task.config.store.url).parent)
     return task
@@ -53,6 +56,9 @@ class People:
     def __init__(self, database: Database) -> None:
         self.authenticators = AuthenticatorStore(database)
         self.sessions = SessionStore(database)
+        self.accounts = AccountStore(database)
+        self.attempts = AttemptStore(database)
+        self.known = PeopleStore(database)
 
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:

@@ -15,8 +15,6 @@ _Key = tuple[str, ...]
 def policy_problems(tree: dict[str, Any]) -> Iterator[tuple[_Key, str]]:
     """Yield the key and the text of each problem: names that are taken, and names of groups and clusters that there are not."""
     groups, clusters = _table(_table(tree, "directory"), "groups"), _table(tree, "clusters")
-    if REQUIRED in groups:
-        yield ("directory", "groups", REQUIRED), "is what the required group is called already"
     places: dict[str, int] = {}
     for index, rule in enumerate(_rules(tree)):
         here = ("policy", "rules", str(index))

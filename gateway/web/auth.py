@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +11,7 @@ from aiohttp import web
 from gateway.config import Server
 from gateway.errors import AuditUnavailable, BadRequest
 from gateway.observe.audit import AuditTrail, Event
-from gateway.sessions.sessions import Issued, Sessions
+from gateway.sessions.sessions import Issued, Sessions, new_id
 from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
 from gateway.web.body import whole
 from gateway.web.context import Context, Routes, client_name
@@ -37,13 +36,12 @@ class AuthHandlers:
     async def login(self, context: Context) -> web.Response:
         """Check credentials (JSON, or Basic with X-OTP) and answer with a token."""
         credentials = await self._credentials(context)
-        # Drawn before there is a session: the sign-in is in the audit trail first, and names what it opens.
-        session_id = secrets.token_hex(16)
+        session_id = new_id()
         who = await self._doorman.sign_in(context, credentials, session_id)
         issued = await self._sessions.issue(who, address=context.address, client=client_name(context.request), session_id=session_id)
         if _wants_text(context.request):
             return web.Response(text=issued.token + "\n", headers={"Content-Type": "text/plain; charset=utf-8"})
-        return _json(_issued(issued, context.now))
+        return json_answer(_issued(issued, context.now))
 
     async def _credentials(self, context: Context) -> Credentials:
         request = context.request
@@ -61,42 +59,45 @@ class AuthHandlers:
     async def show_session(self, context: Context) -> web.Response:
         """Answer who the token belongs to and how long it lives; never with a token."""
         identity = await self._doorman.identify(context)
-        return _json(
+        return json_answer(
             {
                 "username": identity.username,
                 "kind": "token" if identity.kind == "token" else "session",
                 "expires_at": stamp(identity.expires_at),
                 "idle_expires_at": stamp(identity.idle_expires_at),
                 "second_factor_at": stamp(identity.second_factor_at),
-                "scopes": ["*"],
+                "scopes": list(identity.scopes),
+                **({"name": identity.name} if identity.kind == "token" else {}),
             }
         )
 
     async def end_session(self, context: Context) -> web.Response:
-        """End the session that the token stands for."""
+        """End the session, or the personal token, that the request came with."""
         identity = await self._doorman.identify(context)
         if identity.session_id is None:
             raise BadRequest("no_session_to_end", detail="The request came with credentials of its own, not with a session's token.")
         await self._sessions.end(identity)
-        await self._note(
+        await note_done(
+            self._audit,
             Event(
-                event="sign_out",
+                event="token_ended" if identity.kind == "token" else "sign_out",
                 at=context.now,
                 request_id=context.id,
                 user=identity.username,
                 address=context.address,
                 kind=identity.kind,
                 session=identity.session_id,
-            )
+            ),
         )
         return web.Response(status=204)
 
-    async def _note(self, event: Event) -> None:
-        """Write to the trail what is done already; a session that has ended is not called alive because of a full disk."""
-        try:
-            await self._audit.write(event)
-        except AuditUnavailable as unavailable:
-            logger.error("audit_lost", request_id=event.request_id, cause=unavailable.cause)
+
+async def note_done(audit: AuditTrail, event: Event) -> None:
+    """Write to the trail what is done already; a session that has ended is not called alive because of a full disk."""
+    try:
+        await audit.write(event)
+    except AuditUnavailable as unavailable:
+        logger.error("audit_lost", request_id=event.request_id, cause=unavailable.cause)
 
 
 def stamp(seconds: float) -> str:
@@ -114,8 +115,9 @@ def _issued(issued: Issued, now: float) -> dict[str, object]:
     }
 
 
-def _json(tree: dict[str, object]) -> web.Response:
-    return web.Response(body=json.dumps(tree).encode() + b"\n", headers={"Content-Type": "application/json"})
+def json_answer(tree: dict[str, object], status: int = 200) -> web.Response:
+    """Return ``tree`` as an answer in JSON."""
+    return web.Response(status=status, body=json.dumps(tree).encode() + b"\n", headers={"Content-Type": "application/json"})
 
 
 def _wants_text(request: web.BaseRequest) -> bool:

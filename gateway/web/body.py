@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 
@@ -52,3 +54,23 @@ async def say_continue(request: web.BaseRequest) -> None:
 async def whole(request: web.BaseRequest, *, limit: int, timeout: float) -> bytes:  # noqa: ASYNC109 - as above
     """Return the whole body; raise what ``pieces`` raises."""
     return b"".join([piece async for piece in pieces(request, limit=limit, timeout=timeout)])
+
+
+def json_object(content: bytes, *, required: frozenset[str] = frozenset(), optional: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Read a JSON object with these keys and no others, each once; raise BadRequest, whose hint names them."""
+    names = [f'"{name}"' for name in sorted(required)] + [f'"{name}" (may be left out)' for name in sorted(optional)]
+    hint = f"Send a JSON object with {', '.join(names)}."
+    try:
+        tree = json.loads(content, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise BadRequest("body_not_json", detail="The body is not JSON, or has a key twice.", hint=hint) from None
+    if not isinstance(tree, dict) or not required <= set(tree) <= required | optional:
+        raise BadRequest("body_wrong_keys", detail="The body must be a JSON object with the keys that belong to this call, and no more.", hint=hint)
+    return tree
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice")
+    return tree

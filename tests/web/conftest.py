@@ -85,8 +85,8 @@ class House:
 
     async def token(self, username: str = "alice", *, lifetime: float = 3600.0, age: float = 0.0) -> str:
         """Return a token of somebody's, put into the store ``age`` seconds ago."""
-        path, uid = database_path(self.config.store.url), self.directory.people[username].uid
-        token = await asyncio.to_thread(fakes.session_of, path, username, uid, lifetime=lifetime, age=age)
+        path, account = database_path(self.config.store.url), self.directory.people[username]
+        token = await asyncio.to_thread(fakes.session_of, path, username, account.uid, lifetime=lifetime, age=age, groups=account.groups)
         self.said.append(token)
         return token
 

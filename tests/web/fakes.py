@@ -544,8 +544,10 @@ async def ask_at(door: str, method: str, target: str, fields: Fields = (), body:
         writer.close()
 
 
-def session_of(database: Path, username: str, uid: int = 2001, *, lifetime: float = 3600.0, age: float = 0.0) -> str:
-    """Put a session into a store, begun ``age`` seconds ago, and return its token."""
+def session_of(
+    database: Path, username: str, uid: int = 2001, *, lifetime: float = 3600.0, age: float = 0.0, groups: Iterable[str] = (REQUIRED,)
+) -> str:
+    """Put a session into a store, begun ``age`` seconds ago, with an account that was looked at just now, and return its token."""
     token, now = make_token(secrets.token_bytes(ENTROPY_BYTES)), time.time() - age
     row = SessionRow(
         id=secrets.token_hex(16),
@@ -562,4 +564,6 @@ def session_of(database: Path, username: str, uid: int = 2001, *, lifetime: floa
         factor="totp",
     )
     insert(database, "sessions", row.values())
+    account = (username, uid, json.dumps(sorted(groups)), time.time())
+    execute(database, "INSERT OR REPLACE INTO accounts (username, uid, groups, checked_at) VALUES (?, ?, ?, ?)", account)
     return token

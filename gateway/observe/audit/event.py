@@ -12,8 +12,8 @@ class Event:
     """What happened: ``event`` names it (``sign_in``, ``sign_out``, ``refusal``, ``request``, ``enrol``, …); never a secret.
 
     ``session`` is what the request presented, or what a sign-in opened; ``target`` what was acted on (the id of a session, a token, an
-    authenticator), ``name`` what people call it; ``by`` the operator who ran a command, ``rule`` the one of the policy that decided,
-    ``client`` what the client calls itself.
+    authenticator), ``name`` what people call it, ``scopes`` a personal token's; ``by`` the operator who ran a command, ``rule`` the one of
+    the policy that decided, ``client`` what the client calls itself.
     """
 
     event: str
@@ -36,6 +36,7 @@ class Event:
     factor: str | None = None
     target: str | None = None
     name: str | None = None
+    scopes: tuple[str, ...] | None = None
 
     def line(self) -> bytes:
         """Return the event as one line of ASCII JSON, empty fields left out; json escapes whatever could break a line."""

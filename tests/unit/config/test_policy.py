@@ -84,7 +84,7 @@ def test_every_problem_of_the_policy_comes_at_once_with_those_of_other_sections(
 
 
 def test_the_required_group_has_its_name_to_itself() -> None:
-    assert "is what the required group is called already" in problems(WITH_GROUP.replace("ops =", "required ="))[0]
+    assert "is what required_group is called" in problems(WITH_GROUP.replace("ops =", "required ="))[0]
 
 
 def test_the_required_group_is_called_the_same_where_accounts_are_made() -> None:

@@ -8,7 +8,7 @@ from aiohttp import streams, web
 from aiohttp.base_protocol import BaseProtocol
 
 from gateway.errors import BadRequest, RequestTimeout, TooLarge
-from gateway.web.body import pieces, whole
+from gateway.web.body import json_object, pieces, whole
 from tests.unit.web.conftest import Make
 
 
@@ -70,3 +70,20 @@ async def test_no_body_is_an_empty_one(make: Make) -> None:
     stream = content()
     stream.feed_eof()
     assert await whole(make("POST", payload=stream), limit=10, timeout=1.0) == b""
+
+
+KEYS = frozenset({"otp"}), frozenset({"name"})
+
+
+@pytest.mark.parametrize("content", [b'{"otp": "1"}', b' {"otp": "1", "name": null}\n'])
+def test_an_object_with_the_keys_that_belong_to_the_call_is_read(content: bytes) -> None:
+    assert json_object(content, required=KEYS[0], optional=KEYS[1])["otp"] == "1"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[]", b"{}", b'{"name": 1}', b'{"otp": 1, "x": 1}', b'{"otp": 1, "otp": 1}', b"[" * 9000, b"\xff"]
+)
+def test_anything_else_is_refused_and_told_the_keys(content: bytes) -> None:
+    with pytest.raises(BadRequest) as refused:
+        json_object(content, required=KEYS[0], optional=KEYS[1])
+    assert '"otp", "name"' in refused.value.hint

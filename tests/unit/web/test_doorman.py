@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 from prometheus_client import Counter
 
-from gateway.config import Server
-from gateway.errors import AuditUnavailable, CredentialsRefused, NotPermitted, Refusal
+from gateway.config import Secret, Server
+from gateway.errors import AuditUnavailable, CredentialsRefused, NotPermitted, Refusal, SecondFactorStale
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.sessions.sessions import Identity, Sessions
@@ -16,7 +16,7 @@ from gateway.signin.credentials import Credentials
 from gateway.signin.login import Login, SignedIn
 from gateway.slurm.names import Subject
 from gateway.web.context import Context, open_context
-from gateway.web.doorman import Doorman
+from gateway.web.doorman import CALLERS, OWNERS, Doorman
 from tests.unit.web.conftest import Make
 
 ALICE = Subject(username="alice", uid=2001)
@@ -30,6 +30,7 @@ class Party:
 
     failure: Refusal | None = None
     trail_fails: bool = False
+    kind: str = "session"
     asked: list[object] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -39,11 +40,11 @@ class Party:
             raise self.failure
         return SignedIn(subject=ALICE, groups=frozenset(), at=now, method="totp")
 
-    async def resolve(self, token: str, now: float) -> Identity:
+    async def resolve(self, token: str, address: str, now: float) -> Identity:  # noqa: ARG002 - the Protocol's
         self.asked.append(token)
         if self.failure is not None:
             raise self.failure
-        return Identity(subject=ALICE, kind="session", session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
+        return Identity(subject=ALICE, kind=self.kind, session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
 
     async def require(self) -> None:
         """Nothing has failed before."""
@@ -123,3 +124,38 @@ async def test_a_name_that_is_not_the_owners_is_refused_and_never_obeyed(make: M
 async def test_the_owners_own_name_is_fine(make: Make) -> None:
     identity = await doorman(Party()).identify(opened(make, [*TOKEN, ("X-SLURM-USER-NAME", "alice")]))
     assert identity.subject == ALICE
+
+
+@pytest.mark.parametrize(("kind", "kinds"), [("token", OWNERS), ("enrolment", OWNERS), ("enrolment", CALLERS), ("something", CALLERS)])
+async def test_a_token_of_another_kind_than_is_wanted_is_refused(make: Make, kind: str, kinds: frozenset[str]) -> None:
+    with pytest.raises(NotPermitted, match=rf"^{kind}_cannot$"):
+        await doorman(Party(kind=kind)).identify(opened(make, TOKEN), kinds)
+
+
+async def test_credentials_for_one_request_are_not_used_up_where_they_are_good_for_nothing(make: Make) -> None:
+    party = Party()
+    with pytest.raises(NotPermitted, match=r"^one_shot_cannot$"):
+        await doorman(party).identify(opened(make, BASIC), OWNERS)
+    assert party.asked == []
+
+
+async def test_a_kind_that_is_wanted_is_taken(make: Make) -> None:
+    identity = await doorman(Party(kind="enrolment")).identify(opened(make, TOKEN), frozenset({"enrolment"}))
+    assert identity.kind == "enrolment"
+
+
+@pytest.mark.parametrize(("within", "stale"), [(0.0, False), (600.0, False), (-0.5, True)])
+async def test_a_second_factor_that_was_proved_too_long_ago_is_stale(make: Make, within: float, stale: bool) -> None:
+    context = opened(make, BASIC)
+    identity = await doorman(Party()).identify(context)
+    if not stale:
+        doorman(Party()).require_recent_factor(context, identity, within)
+        return
+    with pytest.raises(SecondFactorStale):
+        doorman(Party()).require_recent_factor(context, identity, within)
+
+
+async def test_the_trail_names_the_session_that_a_sign_in_is_for(make: Make) -> None:
+    party, context = Party(), opened(make, BASIC)
+    await doorman(party).sign_in(context, Credentials(username="alice", password=Secret(b"x"), otp="123456"), "5e55")
+    assert [event.session for event in party.events] == ["5e55"]

@@ -18,6 +18,7 @@ from gateway.policy.path import canonical
 from gateway.policy.rules import BUILT_IN, Rules
 from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Identity
+from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules, Subject
@@ -47,7 +48,13 @@ class Way:
             raise CredentialsRequired("nothing_presented")
         later = time.time() + 60
         return Identity(
-            subject=Subject(username="alice", uid=2001), kind="session", session_id="s", expires_at=later, idle_expires_at=later, second_factor_at=0.0
+            subject=Subject(username="alice", uid=2001),
+            kind="session",
+            session_id="s",
+            expires_at=later,
+            idle_expires_at=later,
+            second_factor_at=0.0,
+            groups=frozenset({REQUIRED}),
         )
 
     async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
