@@ -39,10 +39,10 @@ class AuthHandlers:
         """Check credentials (JSON, or Basic with X-OTP) and answer with a token."""
         credentials = await self._credentials(context)
         who = await self._doorman.sign_in(context, credentials)
-        issued = await self._sessions.issue(who, address=context.address, client=_client(context.request))
+        issued = await self._sessions.issue(who, address=context.address, client=client_name(context.request))
         if _wants_text(context.request):
             return web.Response(text=issued.token + "\n", headers={"Content-Type": "text/plain; charset=utf-8"})
-        return _json(_issued(issued, context.now))
+        return json_answer(_issued(issued, context.now))
 
     async def _credentials(self, context: Context) -> Credentials:
         request = context.request
@@ -60,7 +60,7 @@ class AuthHandlers:
     async def show_session(self, context: Context) -> web.Response:
         """Answer who the token belongs to and how long it lives; never with a token."""
         identity = await self._doorman.identify(context)
-        return _json(
+        return json_answer(
             {
                 "username": identity.username,
                 "kind": "token" if identity.kind == "token" else "session",
@@ -112,8 +112,9 @@ def _issued(issued: Issued, now: float) -> dict[str, object]:
     }
 
 
-def _json(tree: dict[str, object]) -> web.Response:
-    return web.Response(body=json.dumps(tree).encode() + b"\n", headers={"Content-Type": "application/json"})
+def json_answer(tree: dict[str, object], status: int = 200) -> web.Response:
+    """Return ``tree`` as an answer in JSON."""
+    return web.Response(status=status, body=json.dumps(tree).encode() + b"\n", headers={"Content-Type": "application/json"})
 
 
 def _wants_text(request: web.BaseRequest) -> bool:
@@ -122,7 +123,7 @@ def _wants_text(request: web.BaseRequest) -> bool:
     return first.strip().casefold() == "text/plain"
 
 
-def _client(request: web.BaseRequest) -> str:
+def client_name(request: web.BaseRequest) -> str:
     """Return what the client calls itself, as printable ASCII of bounded length: people read it in lists of sessions."""
     said = request.headers.get("User-Agent", "")[:_MAX_CLIENT]
     return "".join(character if " " <= character <= "~" else "?" for character in said)

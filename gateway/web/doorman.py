@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.errors import NotPermitted
+from gateway.errors import NotPermitted, SecondFactorStale
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.sessions.sessions import Identity, Sessions, for_one_request
 from gateway.signin.credentials import Credentials, presented
 from gateway.signin.login import Login, SignedIn
 from gateway.web.context import Context
+
+# What may make calls of Slurm's, and say who it is. An enrolment's token is good for enrolling only.
+CALLERS = frozenset({"session", "token", "one_shot"})
+# What may change what its owner has: a session, since somebody signed in for it.
+OWNERS = frozenset({"session"})
 
 
 class Doorman:
@@ -23,13 +28,16 @@ class Doorman:
         self._metrics = metrics
         self._one_shot_lifetime = one_shot_lifetime
 
-    async def identify(self, context: Context) -> Identity:
-        """Return who the request is from, noting it in ``context``; raise the refusal otherwise."""
+    async def identify(self, context: Context, kinds: frozenset[str] = CALLERS) -> Identity:
+        """Return who the request is from, noting it in ``context``; raise the refusal otherwise, NotPermitted for another kind of token."""
         headers = context.request.headers
         who = presented(lambda name: headers.getall(name, []))
         if who.token is not None:
             identity = await self._sessions.resolve(who.token, context.now)
         else:
+            if "one_shot" not in kinds:
+                # The code is not used up for nothing.
+                raise _cannot("one_shot")
             # presented() gives a token, credentials, or raises.
             assert who.credentials is not None  # noqa: S101 - for the type checker
             # Whoever goes away meanwhile does not leave an attempt half counted or a code half used.
@@ -43,7 +51,14 @@ class Doorman:
                 detail="X-SLURM-USER-NAME names somebody other than the one who signed in.",
                 hint="Leave the header out, or name yourself exactly as Slurm does (GET /auth/session).",
             )
+        if identity.kind not in kinds:
+            raise _cannot(identity.kind)
         return identity
+
+    def require_recent_factor(self, context: Context, identity: Identity, within: float) -> None:
+        """Raise SecondFactorStale unless the second factor was proved within so many seconds."""
+        if context.now - identity.second_factor_at > within:
+            raise SecondFactorStale("second_factor_too_old", detail=f"This needs a second factor that was proved within the last {within:.0f} s.")
 
     async def require_trail(self) -> None:
         """Raise AuditUnavailable unless what is about to be done can be written down."""
@@ -69,3 +84,14 @@ class Doorman:
         )
         self._metrics.sign_ins.labels(who.method).inc()
         return who
+
+
+def _cannot(kind: str) -> NotPermitted:
+    """Return the refusal of what a token of this kind may not do, however good it is."""
+    detail = {
+        "token": "A personal token may not do that; a session may.",
+        "enrolment": "This token is for confirming an authenticator, and for nothing else.",
+    }
+    return NotPermitted(
+        f"{kind}_cannot", detail=detail.get(kind, "That needs a session."), hint="Sign in (POST /auth/login) and use that session's token."
+    )

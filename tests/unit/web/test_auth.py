@@ -40,8 +40,8 @@ def test_the_bare_token_is_for_those_who_name_text_plain_first(make: Make, accep
 
 @pytest.mark.parametrize(("said", "kept"), [("curl/8", "curl/8"), ("a\r\nb\0\x7f", "a??b??"), ("\u202ex", "?x"), ("x" * 500, "x" * 200)])
 def test_what_a_client_calls_itself_is_kept_printable_and_short(make: Make, said: str, kept: str) -> None:
-    assert auth._client(make(fields=[("User-Agent", said)])) == kept
+    assert auth.client_name(make(fields=[("User-Agent", said)])) == kept
 
 
 def test_a_client_without_a_name_has_none(make: Make) -> None:
-    assert auth._client(make()) == ""
+    assert auth.client_name(make()) == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -8,7 +9,7 @@ import pytest
 from prometheus_client import Counter
 
 from gateway.config import Server
-from gateway.errors import AuditUnavailable, CredentialsRefused, NotPermitted, Refusal
+from gateway.errors import AuditUnavailable, CredentialsRefused, NotPermitted, Refusal, SecondFactorStale
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.metrics import Metrics
 from gateway.sessions.sessions import Identity, Sessions
@@ -16,7 +17,7 @@ from gateway.signin.credentials import Credentials
 from gateway.signin.login import Login, SignedIn
 from gateway.slurm.names import Subject
 from gateway.web.context import Context, open_context
-from gateway.web.doorman import Doorman
+from gateway.web.doorman import OWNERS, Doorman
 from tests.unit.web.conftest import Make
 
 ALICE = Subject(username="alice", uid=2001)
@@ -30,6 +31,7 @@ class Party:
 
     failure: Refusal | None = None
     trail_fails: bool = False
+    kind: str = "session"
     asked: list[object] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class Party:
         self.asked.append(token)
         if self.failure is not None:
             raise self.failure
-        return Identity(subject=ALICE, kind="session", session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
+        return Identity(subject=ALICE, kind=self.kind, session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
 
     async def require(self) -> None:
         """Nothing has failed before."""
@@ -76,6 +78,28 @@ async def test_a_token_is_resolved_and_noted(make: Make) -> None:
     party, context = Party(), opened(make, TOKEN)
     identity = await doorman(party).identify(context)
     assert (identity.username, context.username, context.identity, party.asked) == ("alice", "alice", identity, ["sgw_x"])
+
+
+async def test_the_token_of_an_enrolment_is_good_for_enrolling_alone(make: Make) -> None:
+    with pytest.raises(NotPermitted, match="enrolment_cannot"):
+        await doorman(Party(kind="enrolment")).identify(opened(make, TOKEN))
+    assert (await doorman(Party(kind="enrolment")).identify(opened(make, TOKEN), frozenset({"enrolment"}))).kind == "enrolment"
+
+
+async def test_what_a_session_alone_may_do_uses_up_no_code_of_others(make: Make) -> None:
+    party = Party()
+    with pytest.raises(NotPermitted, match="one_shot_cannot"):
+        await doorman(party).identify(opened(make, BASIC), OWNERS)
+    assert party.asked == []
+
+
+@pytest.mark.parametrize(("age", "refused"), [(0.0, False), (600.0, False), (600.5, True)])
+async def test_a_second_factor_that_is_old_has_to_be_proved_again(make: Make, age: float, refused: bool) -> None:
+    context = opened(make, TOKEN)
+    identity = await doorman(Party()).identify(context)
+    context.now += age
+    with pytest.raises(SecondFactorStale) if refused else contextlib.nullcontext():
+        doorman(Party()).require_recent_factor(context, identity, 600.0)
 
 
 async def test_a_token_that_is_resolved_leaves_no_line(make: Make) -> None:
