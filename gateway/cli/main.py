@@ -22,7 +22,9 @@ USAGE = 2
 _COMMANDS = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
-    "enroll": "give a user a second factor",
+    "enroll": "give a user a second factor, or a ticket for one",
+    "enroll-me": "give yourself a second factor, on a login node",
+    "recovery": "give a user ten new recovery codes",
     "disenroll": "take a user's second factors away and end their sessions",
     "keys": "make the keys that seal the second factors",
     "policy": "show the rules, and explain which one decides",
@@ -52,7 +54,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     named = _command(argv)
     for name, summary in _COMMANDS.items():
         if name == named:
-            importlib.import_module(f"gateway.cli.{name}").register(commands)
+            importlib.import_module(f"gateway.cli.{name.replace('-', '_')}").register(commands)
         else:
             commands.add_parser(name, help=summary)
     return parser

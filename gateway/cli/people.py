@@ -1,4 +1,4 @@
-"""What ``enroll`` and ``disenroll`` share: the store, brought up to date, and an audit line for what was done."""
+"""What ``enroll``, ``disenroll`` and ``recovery`` share: the store, brought up to date, and an audit line for what was done."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
 from gateway.store.migrate import database_path, migrate
 from gateway.store.sessions import SessionStore
+from gateway.store.tickets import TicketStore
 
 _T = TypeVar("_T")
 
@@ -53,6 +54,7 @@ class People:
     def __init__(self, database: Database) -> None:
         self.authenticators = AuthenticatorStore(database)
         self.sessions = SessionStore(database)
+        self.tickets = TicketStore(database)
 
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
