@@ -21,9 +21,12 @@ from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
 from gateway.sessions.standby import Standby
 from gateway.signin.directory import LdapDirectory
-from gateway.signin.factor import TotpFactor
+from gateway.signin.enrolment import Enrolment
+from gateway.signin.factor.configured import second_factor
 from gateway.signin.gate import Gate
 from gateway.signin.login import Login
+from gateway.signin.munge import Munge
+from gateway.signin.seal import RingSeal
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
@@ -35,10 +38,13 @@ from gateway.store.engine import open_database
 from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import load_key_ring
 from gateway.store.sessions import SessionStore
+from gateway.store.spent import SpentStore
+from gateway.store.tickets import TicketStore
 from gateway.web.admin import AdminHandler
 from gateway.web.auth import AuthHandlers
 from gateway.web.authority import Authority
 from gateway.web.doorman import Doorman
+from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ClusterAccess, ProxiedHandler
 from gateway.web.sessions import SessionHandlers
@@ -62,22 +68,42 @@ class Application:
         self._audit = AuditTrail(config.audit.file, key)
         self._heads = HeadKeeping(self._audit, AuditHeadStore(self._database), config.audit.head_interval)
         self._directory = LdapDirectory(config.directory)
-        self._factor = TotpFactor(AuthenticatorStore(self._database), load_key_ring(config.store.key_ring_file), config.totp)
+        self._seal = RingSeal(load_key_ring(config.store.key_ring_file))
+        authenticators, spent = AuthenticatorStore(self._database), SpentStore(self._database)
+        factor = second_factor(config, authenticators, spent, self._seal)
         loop = asyncio.get_running_loop()
         self._clusters = {
             name: ClusterAccess(upstream=Upstream(cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
+        rows = SessionStore(self._database)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
-        login = Login(directory=self._directory, factor=self._factor, gate=gate, names=names)
+        login = Login(directory=self._directory, factor=factor, gate=gate, names=names)
         sessions = self._sessions = self._know_sessions(login, gate)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
+        proofs = Proofs(
+            login=login,
+            gate=gate,
+            directory=self._directory,
+            munge=Munge(spent, socket=config.enrolment.munge_socket, age=config.enrolment.munge_age),
+            tickets=TicketStore(self._database),
+        )
+        enrolment = EnrolmentHandlers(
+            doorman=doorman,
+            proofs=proofs,
+            enrolment=Enrolment(authenticators, self._seal, gate, settings=config.enrolment, totp=config.totp),
+            rows=rows,
+            sessions=sessions,
+            audit=self._audit,
+            config=config,
+        )
         self.front = FrontDoor(
             own=(
                 AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),
                 SessionHandlers(doorman=doorman, login=login, sessions=sessions, audit=self._audit, settings=config.server).routes(),
                 TokenHandlers(doorman=doorman, sessions=sessions, audit=self._audit, server=config.server, settings=config.tokens).routes(),
+                enrolment.routes(),
                 VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
             ),
             proxied=ProxiedHandler(
@@ -121,7 +147,7 @@ class Application:
         async with self._reloading:
             for name, access in self._clusters.items():
                 await self._replace(f"clusters.{name}", partial(load_signing_key, self._config.clusters[name]), access.minter.replace_key)
-            await self._replace("store.key_ring_file", partial(load_key_ring, self._config.store.key_ring_file), self._factor.replace_ring)
+            await self._replace("store.key_ring_file", partial(load_key_ring, self._config.store.key_ring_file), self._seal.replace_ring)
             await self._replace("audit.file", self._audit.reopen, lambda _: None)
         logger.info("reloaded")
 

@@ -128,6 +128,18 @@ class Conflict(Refusal):
     default_hint = "Look at what is there (GET), then decide."
 
 
+class AlreadyEnrolled(Conflict):
+    """What would give somebody a first second factor does not give them another."""
+
+    reason = "already_enrolled"
+    title = "There is a second factor already"
+    default_detail = "This account has a second factor already."
+    default_hint = (
+        "Sign in and add another one (POST /auth/totp with the session's token); if the device is lost, sign in with a recovery code, "
+        "or ask your administrators."
+    )
+
+
 class NotFound(Refusal):
     """No such path on the gateway."""
 
@@ -195,6 +207,15 @@ class DirectoryUnavailable(Unavailable):
     title = "The directory does not answer"
     default_detail = "The gateway cannot check passwords at the moment."
     default_hint = "Nothing is wrong with your credentials. Try again in a minute; existing sessions go on."
+
+
+class FactorUnavailable(Unavailable):
+    """The server that checks one-time codes did not answer: nobody is let in on its silence."""
+
+    reason = "factor_unavailable"
+    title = "The second factor cannot be checked"
+    default_detail = "The server that checks one-time codes does not answer the gateway."
+    default_hint = "Nothing is wrong with your credentials. Try again in a minute, with the next code; existing sessions go on."
 
 
 class StoreUnavailable(Unavailable):

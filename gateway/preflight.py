@@ -12,6 +12,7 @@ import aiohttp.http_parser
 from gateway.config import Config, Parts, SecretFileError, read_secret
 from gateway.observe.audit import audit_key_file, load_audit_key
 from gateway.observe.audit.file import head_path
+from gateway.signin.factor.configured import radius_secret
 from gateway.slurm.keys import load_signing_key
 from gateway.store.migrate import database_path, shape_problem
 from gateway.store.sealing import load_key_ring
@@ -47,6 +48,8 @@ def _secrets(parts: Parts) -> Iterator[str]:
     password = parts.directory.bind_password_file if parts.directory is not None else None
     if password is not None:
         yield from _attempt("directory.bind_password_file", lambda: read_secret(password))
+    if parts.radius is not None and (shared := parts.radius.secret_file) is not None:
+        yield from _attempt("radius.secret_file", lambda: radius_secret(shared))
     for name, cluster in parts.clusters.items():
         key = "jwt_key_file" if cluster.jwt_key_file is not None else "jwt_private_key_file"
         yield from _attempt(f"clusters.{name}.{key}", lambda cluster=cluster: load_signing_key(cluster))  # type: ignore[misc]

@@ -54,6 +54,10 @@ group_member_attribute = "member"
 [totp]
 issuer = "slurm-gateway demo"
 
+[enrolment]
+ways = ["administrator", "ticket", "munge", "session"]
+munge_socket = "{layout.munge_socket}"
+
 [slurm]
 default_cluster = "{slurm.CLUSTER}"
 minimum_uid = 1000

@@ -23,7 +23,9 @@ _COMMANDS = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
-    "enroll": "give a user a second factor",
+    "enroll": "give a user a second factor, or a ticket for one",
+    "enroll-me": "give yourself a second factor, on a login node",
+    "recovery": "give a user ten new recovery codes",
     "disenroll": "take a user's second factors away and end their sessions",
     "users": "list the people that the gateway knows, unlock them, end what they have",
     "sessions": "list sessions and end them",
@@ -57,7 +59,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     named = _command(argv)
     for name, summary in _COMMANDS.items():
         if name == named:
-            importlib.import_module(f"gateway.cli.{name}").register(commands)
+            importlib.import_module(f"gateway.cli.{name.replace('-', '_')}").register(commands)
         else:
             commands.add_parser(name, help=summary)
     return parser

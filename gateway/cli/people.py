@@ -1,4 +1,4 @@
-"""What ``enroll`` and ``disenroll`` share: the store, brought up to date, and an audit line for what was done."""
+"""What ``enroll``, ``disenroll`` and ``recovery`` share: the store, brought up to date, and an audit line for what was done."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gateway.store.engine import Database, open_database
 from gateway.store.migrate import database_path, migrate
 from gateway.store.people import PeopleStore
 from gateway.store.sessions import SessionStore
+from gateway.store.tickets import TicketStore
 
 _T = TypeVar("_T")
 
@@ -59,6 +60,7 @@ class People:
         self.accounts = AccountStore(database)
         self.attempts = AttemptStore(database)
         self.known = PeopleStore(database)
+        self.tickets = TicketStore(database)
 
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:

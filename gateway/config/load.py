@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.model import Audit, Cluster, Config, Directory, Section, Server, Store
+from gateway.config.model import Audit, Cluster, Config, Directory, Radius, Section, Server, Store
 from gateway.config.policy import policy_problems
 
 _TABLE = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
@@ -43,12 +43,20 @@ class Parts:
     store: Store | None = None
     directory: Directory | None = None
     audit: Audit | None = None
+    radius: Radius | None = None
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> Parts:
         """Return all of a configuration that is right."""
-        return cls(server=config.server, store=config.store, directory=config.directory, audit=config.audit, clusters=config.clusters)
+        return cls(
+            server=config.server,
+            store=config.store,
+            directory=config.directory,
+            audit=config.audit,
+            radius=config.radius,
+            clusters=config.clusters,
+        )
 
 
 class ConfigurationError(Exception):
@@ -131,6 +139,7 @@ def _parts_of(tree: dict[str, Any]) -> Parts:
         store=_section(Store, tree.get("store")),
         directory=_section(Directory, tree.get("directory")),
         audit=_section(Audit, tree.get("audit", {})),
+        radius=_section(Radius, tree.get("radius", {})),
         clusters={name: cluster for name, cluster in valid.items() if cluster is not None},
     )
 

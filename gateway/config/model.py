@@ -396,4 +396,6 @@ class Config(Section):
     def _default_exists(self) -> Self:
         if self.slurm.default_cluster not in self.clusters:
             raise ValueError(f"slurm.default_cluster names none of the clusters: {', '.join(sorted(self.clusters))}")
+        if "radius" in self.second_factor.kinds and not (self.radius.servers and self.radius.secret_file):
+            raise ValueError("second_factor.kinds has radius, so radius.servers and radius.secret_file must be given")
         return self

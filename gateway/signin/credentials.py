@@ -25,9 +25,10 @@ _USER = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?){0,15}"
 _USERNAME = re.compile(rf"{_USER}|{_USER}@{_DOMAIN}|{_DOMAIN}\\{_USER}")
 _MAX_USERNAME = 255
-_CODE = re.compile(r"[0-9]{6}")
-# Sixteen characters of base32 in four groups, as gateway.signin.recovery makes them.
-_RECOVERY = re.compile(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}")
+# What no second factor takes for a code. Which of the rest could be right, the configured ones say (SecondFactor.could_be).
+_CODE = re.compile(r"[!-~]{1,64}")
+# In the place of a code where something else is shown instead of it.
+_NO_CODE = "-"
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
@@ -71,9 +72,14 @@ def credentials(username: object, password: object, otp: object) -> Credentials:
     # RFC 4513 section 5.1.2: a bind without a password succeeds as nobody, so it must never reach the directory.
     if not password.strip() or "\0" in password or len(secret) > _MAX_PASSWORD_BYTES:
         raise CredentialsRefused("password_malformed")
-    if _CODE.fullmatch(otp) is None and _RECOVERY.fullmatch(otp) is None:
+    if _CODE.fullmatch(otp) is None:
         raise CredentialsRefused("code_malformed")
     return Credentials(username=username, password=Secret(secret), otp=otp)
+
+
+def password_alone(username: object, password: object) -> Credentials:
+    """Return a name and a password that could be right, for who shows something else than a code; raise what ``credentials`` raises."""
+    return credentials(username, password, _NO_CODE)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,13 +89,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return tree
 
 
-def from_json(body: bytes) -> Credentials:
-    """Read ``{"username", "password", "otp"}`` and nothing else; raise BadRequest or CredentialsRefused."""
+def json_object(body: bytes, hint: str) -> dict[str, Any]:
+    """Read a JSON object that has no key twice; raise BadRequest."""
     try:
         tree = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise BadRequest("body_not_json", detail="The body is not JSON, or has a key twice.", hint=_LOGIN_HINT) from None
-    if not isinstance(tree, dict) or set(tree) != {"username", "password", "otp"}:
+        raise BadRequest("body_not_json", detail="The body is not JSON, or has a key twice.", hint=hint) from None
+    if not isinstance(tree, dict):
+        raise BadRequest("body_no_object", detail="The body must be a JSON object.", hint=hint)
+    return tree
+
+
+def from_json(body: bytes) -> Credentials:
+    """Read ``{"username", "password", "otp"}`` and nothing else; raise BadRequest or CredentialsRefused."""
+    tree = json_object(body, _LOGIN_HINT)
+    if set(tree) != {"username", "password", "otp"}:
         raise BadRequest("body_wrong_keys", detail="The body must be an object with username, password and otp, and no more.", hint=_LOGIN_HINT)
     return credentials(tree["username"], tree["password"], tree["otp"])
 
@@ -105,6 +119,11 @@ def from_basic(value: str, otp: str | None) -> Credentials:
             detail="HTTP Basic needs the one-time code as well.",
             hint="Add the header 'X-OTP: 123456' with the current code of your authenticator.",
         )
+    return credentials(*basic_pair(value), otp)
+
+
+def basic_pair(value: str) -> tuple[str, str]:
+    """Read user name and password out of the parameter of ``Authorization: Basic`` (RFC 7617 section 2); raise BadRequest."""
     try:
         text = base64.b64decode(value.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
@@ -112,7 +131,7 @@ def from_basic(value: str, otp: str | None) -> Credentials:
     username, colon, password = text.partition(":")
     if not colon:
         raise BadRequest("basic_malformed", detail="The Basic credentials have no colon between user name and password.")
-    return credentials(username, password, otp)
+    return username, password
 
 
 def _single(values: list[str], name: str) -> str | None:
@@ -143,6 +162,20 @@ def presented(values_of: Callable[[str], list[str]]) -> Presented:
     if scheme == "bearer":
         return Presented(token=_token(parameter.strip()), claimed_name=claimed_name)
     raise CredentialsRequired("nothing_presented")
+
+
+def basic_alone(values_of: Callable[[str], list[str]]) -> tuple[str, str] | None:
+    """Return user name and password of a request that brings them by HTTP Basic without a code; None when it brings none so.
+
+    Raises BadRequest when it presents itself twice or malformed.
+    """
+    authorization = _single(values_of("Authorization"), "Authorization")
+    scheme, _, parameter = (authorization or "").partition(" ")
+    if scheme.lower() != "basic" or values_of("X-OTP"):
+        return None
+    if values_of("X-SLURM-USER-TOKEN"):
+        raise BadRequest("presented_twice", detail="Authorization and X-SLURM-USER-TOKEN both stand in the request.", hint="Send one of them.")
+    return basic_pair(parameter)
 
 
 def _token(value: str) -> str:

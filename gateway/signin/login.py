@@ -59,6 +59,7 @@ class Login:
 
     async def sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
         """Return who signed in. Raises Throttled, CredentialsRefused, EnrolmentRequired, NotPermitted, DirectoryUnavailable, StoreUnavailable."""
+        self._require_form(credentials.otp)
         candidate = await self._directory.find(credentials.username)
         attempt = await self._gate.enter(candidate.key, address, now)
         try:
@@ -87,6 +88,7 @@ class Login:
 
     async def step_up(self, subject: Subject, otp: str, address: str, now: float) -> str:
         """Return by which method somebody who has a session proved a code; raise Throttled, CredentialsRefused, EnrolmentRequired."""
+        self._require_form(otp)
         attempt = await self._gate.enter_step_up(subject.username.casefold(), address, now)
         try:
             method = _proved(await self._factor.verify(subject.username, otp, address, now))
@@ -101,6 +103,11 @@ class Login:
         if cause := self._names.refusal(Subject(username=account.username, uid=account.uid)):
             return cause
         return account.barred or (None if account.member else "not_in_required_group")
+
+    def _require_form(self, otp: str) -> None:
+        """Refuse what cannot be a code before anybody is asked."""
+        if not self._factor.could_be(otp):
+            raise CredentialsRefused("code_malformed")
 
     async def _password(self, candidate: Candidate, password: Secret) -> Account:
         refused = await self._directory.prove(candidate, password)
@@ -134,5 +141,5 @@ def _proved(outcome: Proved | NotProved | OutOfStep | NotEnrolled) -> str:
     if isinstance(outcome, OutOfStep):
         raise CodeOutOfStep("code_out_of_step", detail=outcome.told)
     if isinstance(outcome, NotEnrolled):
-        raise EnrolmentRequired("not_enrolled")
+        raise EnrolmentRequired("not_enrolled", hint=outcome.how)
     raise CredentialsRefused(outcome.cause)

@@ -1,11 +1,14 @@
-"""Recovery codes: ten for the day the telephone is lost, each good once (pure)."""
+"""Recovery codes: ten for the day the telephone is lost, each good once (pure, but for the making of them)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import secrets
 
 COUNT = 10
+_FORM = re.compile(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}")
 ENTROPY_BYTES = 10  # eighty bits a code, too many to try even against the hashes
 
 
@@ -17,9 +20,14 @@ def make_code(entropy: bytes) -> str:
     return "-".join(text[start : start + 4] for start in range(0, 16, 4))
 
 
+def new_codes() -> tuple[str, ...]:
+    """Return ten codes that nobody has had before."""
+    return tuple(make_code(secrets.token_bytes(ENTROPY_BYTES)) for _ in range(COUNT))
+
+
 def is_recovery_code(otp: str) -> bool:
-    """Tell a recovery code from a six-digit one."""
-    return "-" in otp
+    """Tell a recovery code from any other by its form."""
+    return _FORM.fullmatch(otp) is not None
 
 
 def code_digest(username: str, code: str) -> bytes:

@@ -75,22 +75,50 @@ class AuthenticatorStore:
                 await self._replace_codes(connection, row.username, code_digests)
         return None
 
-    async def confirm(self, authenticator_id: str, step: int, code_digests: tuple[bytes, ...], now: float) -> bool:
-        """Confirm with the code of ``step``, which is used up, and replace its owner's recovery codes; tell whether it waited for that."""
-        waits = (authenticators.c.id == authenticator_id, authenticators.c.confirmed_at.is_(None), authenticators.c.last_step < step)
-        change = update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step)
-        async with self._database.write() as connection:
-            username = (await connection.execute(change.returning(authenticators.c.username))).scalar_one_or_none()
-            if username is None:
+    async def confirm(self, authenticator_id: str, step: int, code_digests: tuple[bytes, ...], now: float, *, first: bool = False) -> bool:
+        """Confirm with the code of ``step``, which is used up, and replace its owner's recovery codes; tell whether it waited for that.
+
+        ``first`` confirms it only while its owner has no other that is confirmed.
+        """
+        table = authenticators.c
+        async with self._database.read() as connection:
+            username = (await connection.execute(select(table.username).where(table.id == authenticator_id))).scalar_one_or_none()
+        if username is None:
+            return False
+        waits = (table.id == authenticator_id, table.confirmed_at.is_(None), table.last_step < step)
+        async with self._database.write(f"authenticators/{username}") as connection:
+            if first and await self._confirmed(connection, username):
+                return False
+            result = await connection.execute(update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step))
+            if result.rowcount != 1:
                 return False
             await self._replace_codes(connection, username, code_digests)
         return True
 
     async def remove(self, username: str, authenticator_id: str) -> bool:
-        """Remove one authenticator of ``username``; tell whether it was there."""
-        where = (authenticators.c.id == authenticator_id, authenticators.c.username == username)
+        """Remove one authenticator of ``username``, and the recovery codes if no other is confirmed; tell whether it was there."""
         async with self._database.write(f"authenticators/{username}") as connection:
-            return (await connection.execute(delete(authenticators).where(*where))).rowcount == 1
+            return await self._remove(connection, username, authenticator_id)
+
+    async def remove_one_of_several(self, username: str, authenticator_id: str) -> str | None:
+        """Remove one authenticator of ``username`` unless no other is confirmed; return why not (``unknown``, ``last``), or None."""
+        async with self._database.write(f"authenticators/{username}") as connection:
+            if await self._confirmed(connection, username) == [authenticator_id]:
+                return "last"
+            return None if await self._remove(connection, username, authenticator_id) else "unknown"
+
+    async def _remove(self, connection: AsyncConnection, username: str, authenticator_id: str) -> bool:
+        where = (authenticators.c.id == authenticator_id, authenticators.c.username == username)
+        if (await connection.execute(delete(authenticators).where(*where))).rowcount != 1:
+            return False
+        if not await self._confirmed(connection, username):
+            await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
+        return True
+
+    async def _confirmed(self, connection: AsyncConnection, username: str) -> list[str]:
+        """Return the ids of the authenticators of ``username`` that are confirmed."""
+        query = select(authenticators.c.id).where(authenticators.c.username == username, authenticators.c.confirmed_at.is_not(None))
+        return list((await connection.execute(query)).scalars())
 
     async def remove_all_of(self, username: str) -> int:
         """Remove the authenticators of ``username`` and the recovery codes; return how many authenticators there were."""
@@ -120,6 +148,11 @@ class AuthenticatorStore:
         where = (recovery_codes.c.username == username, recovery_codes.c.used_at.is_(None))
         async with self._database.read() as connection:
             return int((await connection.execute(select(func.count()).where(*where))).scalar_one())
+
+    async def replace_recovery_codes(self, username: str, code_digests: tuple[bytes, ...]) -> None:
+        """Keep these recovery codes of ``username`` in the place of all others."""
+        async with self._database.write(f"authenticators/{username}") as connection:
+            await self._replace_codes(connection, username, code_digests)
 
     async def _replace_codes(self, connection: AsyncConnection, username: str, digests: tuple[bytes, ...]) -> None:
         await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))

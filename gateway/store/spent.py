@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from gateway.store.engine import Database
 from gateway.store.tables import spent
@@ -21,3 +21,9 @@ class SpentStore:
             await connection.execute(delete(spent).where(spent.c.expires_at < now))
             result = await connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]))
         return bool(result.rowcount == 1)
+
+    async def is_spent(self, kind: str, digest: bytes, now: float) -> bool:
+        """Tell whether it was used up, and is still remembered."""
+        query = select(spent.c.kind).where(spent.c.kind == kind, spent.c.digest == digest, spent.c.expires_at >= now)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None

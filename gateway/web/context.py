@@ -19,7 +19,7 @@ Handler = Callable[["Context"], Awaitable[web.Response]]
 # What is served where: the canonical path, or one whose last segment is ``{id}``, and the handler of each method.
 Routes = Mapping[str, Mapping[str, Handler]]
 
-_SECRET = re.compile(r"sgw_[0-9A-Za-z]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
+_SECRET = re.compile(r"sg[wt]_[0-9A-Za-z]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
 _MAX_CLIENT = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

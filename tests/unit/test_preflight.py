@@ -42,6 +42,12 @@ BROKEN: dict[str, tuple[str, Break]] = {
 }
 
 
+def test_a_radius_secret_that_can_be_found_by_trying_is_named(tmp_path: Path) -> None:
+    fakes.private(tmp_path / "radius", b"short")
+    (found,) = problems(tmp_path, {"radius": {"servers": ["127.0.0.1:1812"], "secret_file": f"{tmp_path}/radius"}})
+    assert found.startswith("radius.secret_file: ")
+
+
 @pytest.mark.parametrize("case", BROKEN)
 def test_each_thing_that_is_wrong_is_named_by_its_setting(tmp_path: Path, case: str) -> None:
     key, break_it = BROKEN[case]

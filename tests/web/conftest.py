@@ -23,6 +23,7 @@ from gateway.app import Application
 from gateway.config import Config, load
 from gateway.observe import logs
 from gateway.signin.enrolment import Enrolled, enrol
+from gateway.signin.seal import RingSeal
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
 from gateway.store.migrate import database_path, migrate
@@ -95,7 +96,7 @@ class House:
         database = await asyncio.to_thread(open_database, self.config.store.url, 5.0)
         try:
             ring = await asyncio.to_thread(load_key_ring, self.config.store.key_ring_file)
-            enrolled = await enrol(AuthenticatorStore(database), ring, username=username, issuer="test", now=time.time())
+            enrolled = await enrol(AuthenticatorStore(database), RingSeal(ring), username=username, issuer="test", now=time.time())
         finally:
             await database.close()
         assert enrolled is not None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ def session(user: str, number: int) -> SessionRow:
 def test_factors_and_sessions_are_taken_away_and_counted(run: Run, config: Path) -> None:
     run("--config", config, "enroll", "alice")
     for row in (session("alice", 1), session("alice", 2), session("bob", 1)):
-        fakes.insert(config.parent / "gateway.db", "sessions", asdict(row))
+        fakes.insert(config.parent / "gateway.db", "sessions", row.values())
     ran = run("--config", config, "disenroll", "alice")
     assert (ran.code, ran.out, ran.err) == (0, "alice: 1 second factor(s) and 2 session(s) ended\n", "")
 
@@ -63,3 +63,23 @@ def test_disenrolling_is_in_the_trail(run: Run, config: Path) -> None:
 
 def test_what_is_no_user_name_is_usage(run: Run, config: Path) -> None:
     assert run("--config", config, "disenroll", "a b").code == 2
+
+
+def test_one_of_several_goes_by_its_name(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "alice")
+    run("--config", config, "enroll", "alice", "--name", "tablet")
+    ran = run("--config", config, "disenroll", "alice", "--name", "tablet", "--json")
+    assert (ran.code, json.loads(ran.out)) == (0, {"authenticators": 1, "tickets": 0, "sessions": 0})
+    assert run("--config", config, "enroll", "alice").code == 1
+
+
+def test_a_name_that_nobody_has_is_told(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "alice")
+    ran = run("--config", config, "disenroll", "alice", "--name", "tablet")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "slurm-gateway: alice has no second factor that is called tablet")
+
+
+def test_tickets_are_void_and_counted(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "--ticket", "carol")
+    ran = run("--config", config, "disenroll", "carol")
+    assert (ran.code, ran.out) == (0, "carol: 0 second factor(s) and 0 session(s) ended, 1 ticket(s) void\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from gateway.sessions.tokens import TICKET, is_well_formed
 from tests.unit.cli.conftest import Run
 from tests.web import fakes
 
@@ -15,7 +16,7 @@ from tests.web import fakes
 def test_a_program_gets_secret_address_and_recovery_codes(run: Run, config: Path) -> None:
     ran = run("--config", config, "enroll", "alice", "--json")
     shown = json.loads(ran.out)
-    assert (ran.code, ran.err, set(shown)) == (0, "", {"secret", "otpauth_uri", "recovery_codes"})
+    assert (ran.code, ran.err, set(shown)) == (0, "", {"id", "name", "secret", "otpauth_uri", "recovery_codes"})
     assert pyotp.parse_uri(shown["otpauth_uri"]).secret == shown["secret"]
     assert len(set(shown["recovery_codes"])) == 10
 
@@ -50,7 +51,8 @@ def test_a_second_factor_is_not_replaced_by_enrolling_again(run: Run, config: Pa
     run("--config", config, "enroll", "alice")
     ran = run("--config", config, "enroll", "alice")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "slurm-gateway: alice has a second factor already\nhint: To replace it: slurm-gateway disenroll alice, then enroll again.\n"
+    hint = "To replace it: slurm-gateway disenroll alice, then enroll again. For one more: enroll alice --another."
+    assert ran.err == f"slurm-gateway: alice has a second factor already\nhint: {hint}\n"
     assert [line["event"] for line in fakes.json_lines(config.parent / "audit.log")] == ["enrol", "enrol", "refusal"]
 
 
@@ -76,3 +78,65 @@ def test_a_store_that_cannot_be_used_is_said(run: Run, config: Path) -> None:
     (config.parent / "gateway.db").write_bytes(b"this is no database at all, but long enough to look at" * 20)
     ran = run("--config", config, "enroll", "alice")
     assert (ran.code, ran.out, ran.err.startswith("slurm-gateway: store.url: ")) == (1, "", True)
+
+
+@pytest.mark.parametrize("more", [("--another",), ("--name", "tablet")])
+def test_one_more_is_given_when_it_is_asked_for(run: Run, config: Path, more: tuple[str, ...]) -> None:
+    first = json.loads(run("--config", config, "enroll", "alice", "--json").out)
+    second = json.loads(run("--config", config, "enroll", "alice", "--json", *more).out)
+    assert (first["name"], second["name"]) == ("authenticator", "tablet" if "tablet" in more else "authenticator 2")
+    assert first["secret"] != second["secret"]
+
+
+def test_a_name_that_is_taken_is_said(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "alice", "--name", "tablet")
+    ran = run("--config", config, "enroll", "alice", "--name", "tablet")
+    assert (ran.code, "called tablet already" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a/b", "a\nb", "x" * 65])
+def test_a_name_that_could_lead_astray_is_usage(run: Run, config: Path, name: str) -> None:
+    assert run("--config", config, "enroll", "alice", f"--name={name}").code == 2
+
+
+def test_no_more_are_given_than_there_is_room_for(run: Run, tmp_path: Path) -> None:
+    config = fakes.site(tmp_path, "http://127.0.0.1:1", {"enrolment": {"max_authenticators": 2}})
+    assert [run("--config", config, "enroll", "alice", "--another").code for _ in range(3)] == [0, 0, 1]
+
+
+def test_a_ticket_is_shown_once_and_kept_as_its_digest(run: Run, config: Path) -> None:
+    shown = json.loads(run("--config", config, "enroll", "--ticket", "carol", "--json").out)
+    assert (set(shown), is_well_formed(shown["ticket"], TICKET)) == ({"ticket", "expires_at"}, True)
+    with sqlite3.connect(config.parent / "gateway.db") as connection:
+        everything = "\n".join(connection.iterdump())
+    assert (shown["ticket"] in everything, connection.execute("SELECT username FROM tickets").fetchall()) == (False, [("carol",)])
+
+
+def test_a_ticket_is_told_to_people_in_words(run: Run, config: Path) -> None:
+    ran = run("--config", config, "enroll", "--ticket", "carol")
+    assert (ran.code, len(re.findall(r"^  sgt_[0-9A-Za-z]{49}$", ran.out, re.MULTILINE))) == (0, 1)
+
+
+def test_another_ticket_voids_the_first(run: Run, config: Path) -> None:
+    for _ in range(2):
+        run("--config", config, "enroll", "--ticket", "carol")
+    with sqlite3.connect(config.parent / "gateway.db") as connection:
+        assert connection.execute("SELECT count(*) FROM tickets").fetchone() == (1,)
+
+
+def test_somebody_who_has_a_second_factor_gets_a_ticket_only_for_another(run: Run, config: Path) -> None:
+    run("--config", config, "enroll", "alice")
+    assert [run("--config", config, "enroll", "--ticket", "alice", *more).code for more in ((), ("--another",))] == [1, 0]
+
+
+def test_a_ticket_is_in_the_trail_and_its_text_is_not(run: Run, config: Path) -> None:
+    shown = json.loads(run("--config", config, "enroll", "--ticket", "carol", "--json").out)
+    (line,) = fakes.json_lines(config.parent / "audit.log")
+    assert (line["event"], line["user"], shown["ticket"] in str(line)) == ("ticket_issued", "carol", False)
+
+
+@pytest.mark.parametrize(("ways", "words"), [(["ticket"], ()), (["administrator"], ("--ticket",))])
+def test_a_way_that_is_closed_is_said(run: Run, tmp_path: Path, ways: list[str], words: tuple[str, ...]) -> None:
+    config = fakes.site(tmp_path, "http://127.0.0.1:1", {"enrolment": {"ways": ways}})
+    ran = run("--config", config, "enroll", "alice", *words)
+    assert (ran.code, "enrolment.ways" in ran.err, "Here, second factors are enrolled" in ran.err) == (1, True, True)

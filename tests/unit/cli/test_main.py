@@ -11,7 +11,7 @@ from gateway import __version__
 from gateway.errors import CommandError
 from tests.unit.cli.conftest import Run
 
-COMMANDS = ["serve", "check", "enroll", "disenroll", "keys", "nginx"]
+COMMANDS = ["serve", "check", "enroll", "enroll-me", "recovery", "disenroll", "keys", "nginx"]
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -52,7 +52,7 @@ def test_a_command_line_that_makes_no_sense_is_usage(run: Run, words: tuple[str,
     ) * 3
 
 
-@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("disenroll", "alice"), ("keys", "init")])
+@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
 def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
     ran = run(*command)
     assert (ran.code, ran.out) == (3, "")

@@ -46,6 +46,7 @@ def test_the_gateways_configuration_names_files_and_holds_no_secret(record: Reco
     assert tree["directory"]["urls"] == ["ldaps://127.0.0.1:20004"]
     assert tree["store"]["url"] == "sqlite:////var/lib/site/gateway/gateway.db"
     assert tree["clusters"]["demo"]["url"] == "unix:/var/lib/site/run/slurmrestd/slurmrestd.sock"
+    assert tree["enrolment"]["munge_socket"] == "/var/lib/site/run/munge/munge.sock"
     assert not any(secret in text for secret in (*record.secrets.values(), *record.passwords.values()))
 
 

@@ -78,27 +78,16 @@ NO_NAMES = [
 NO_PASSWORDS = ["", " ", "\t", "\r\n", "        ", "\u00a0", "\u3000", "\0", "pass\0word", "\0\0", "\ud800", "x" * 1025, "é" * 513]
 NO_CODES = [
     "",
-    "0",
-    "12345",
-    "1234567",
-    "123456789012",
-    "12345x",
+    "1" * 65,
     " 123456",
     "123456 ",
     "123 456",
     "123456\n",
     "123456\0",
-    "-12345",
-    "+12345",
-    "1e1000",
     "１２３４５６",  # noqa: RUF001 - full-width digits
     "¹²³⁴⁵⁶",
     "٠١٢٣٤٥",
     "१२३४५६",
-    "ABCD-EFGH-2345-ZYXW",
-    "abcd-efgh-2345",
-    "abcd-efgh-2345-zyx1",
-    "abcdefgh2345zyxw",
     RECOVERY + "\n",
 ]
 
@@ -133,8 +122,8 @@ def test_a_password_that_a_directory_could_take_for_none_never_gets_there(passwo
         credentials("alice", password, "123456")
 
 
-@pytest.mark.parametrize("otp", ["123456", "000000", RECOVERY])
-def test_a_code_is_six_digits_or_a_recovery_code(otp: str) -> None:
+@pytest.mark.parametrize("otp", ["123456", "000000", RECOVERY, "1234", "pin!123456", "1" * 64])
+def test_what_some_second_factor_may_take_for_a_code_is_handed_on(otp: str) -> None:
     assert credentials("alice", "secret", otp).otp == otp
 
 

@@ -182,6 +182,22 @@ async def test_a_wrong_password_shown_alone_is_refused_and_counted(stage: Stage)
     assert await stage.counted() == 1
 
 
+@pytest.mark.parametrize("otp", ["1", "12345", "x" * 30])
+async def test_what_the_second_factor_takes_for_no_code_is_refused_before_anybody_is_asked(stage: Stage, otp: str) -> None:
+    assert (await stage.refusal(typed(otp=otp))).cause == "code_malformed"
+    assert (stage.directory.asked, stage.factor.asked, await stage.counted()) == ([], [], 0)
+
+
+async def test_a_session_is_asked_for_a_code_of_the_same_form(stage: Stage) -> None:
+    with pytest.raises(CredentialsRefused, match="code_malformed"):
+        await stage.login.step_up(Subject(username="alice", uid=1001), "12345", ADDRESS, NOW)
+
+
+async def test_somebody_without_a_second_factor_is_told_how_to_come_to_one(stage: Stage) -> None:
+    stage.factor.answer = NotEnrolled("Ask the oracle.")
+    assert (await stage.refusal()).hint == "Ask the oracle."
+
+
 async def test_a_code_is_not_looked_at_before_the_password_is_right(stage: Stage) -> None:
     stage.directory.refuses = "password_refused"
     await stage.refusal()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -77,6 +78,28 @@ async def test_a_token_is_resolved_and_noted(make: Make) -> None:
     party, context = Party(), opened(make, TOKEN)
     identity = await doorman(party).identify(context)
     assert (identity.username, context.username, context.identity, party.asked) == ("alice", "alice", identity, ["sgw_x"])
+
+
+async def test_the_token_of_an_enrolment_is_good_for_enrolling_alone(make: Make) -> None:
+    with pytest.raises(NotPermitted, match="enrolment_cannot"):
+        await doorman(Party(kind="enrolment")).identify(opened(make, TOKEN))
+    assert (await doorman(Party(kind="enrolment")).identify(opened(make, TOKEN), frozenset({"enrolment"}))).kind == "enrolment"
+
+
+async def test_what_a_session_alone_may_do_uses_up_no_code_of_others(make: Make) -> None:
+    party = Party()
+    with pytest.raises(NotPermitted, match="one_shot_cannot"):
+        await doorman(party).identify(opened(make, BASIC), OWNERS)
+    assert party.asked == []
+
+
+@pytest.mark.parametrize(("age", "refused"), [(0.0, False), (600.0, False), (600.5, True)])
+async def test_a_second_factor_that_is_old_has_to_be_proved_again(make: Make, age: float, refused: bool) -> None:
+    context = opened(make, TOKEN)
+    identity = await doorman(Party()).identify(context)
+    context.now += age
+    with pytest.raises(SecondFactorStale) if refused else contextlib.nullcontext():
+        doorman(Party()).require_recent_factor(context, identity, 600.0)
 
 
 async def test_a_token_that_is_resolved_leaves_no_line(make: Make) -> None:

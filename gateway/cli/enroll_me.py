@@ -1,0 +1,190 @@
+"""``slurm-gateway enroll-me [URL]``: on a login node, give yourself a first second factor; munge tells the gateway who you are.
+
+Needs the standard library and the ``munge`` program only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import io
+import json
+import os
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.errors import CommandError
+
+_LIMIT = 30.0
+_MAX_ANSWER = 1024 * 1024
+_MUNGE_LIMIT = 10
+_TRIES = 3
+_LIFETIME = "120"  # seconds that the credential is good for
+_OK, _UNAUTHORIZED = 200, 401
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Where the gateway is, and which certificate it must show."""
+
+    host: str
+    port: int
+    path: str
+    ca: Path | None
+
+    @property
+    def name(self) -> str:
+        """The host as it stands in a Host header (RFC 3986 section 3.2.2)."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
+    """Add the command."""
+    parser = commands.add_parser("enroll-me", help="give yourself a second factor, on a login node", description=__doc__)
+    parser.add_argument(
+        "url",
+        nargs="?",
+        metavar="URL",
+        default=os.environ.get("SLURM_GATEWAY_URL"),
+        help="the gateway, https://…; without it, SLURM_GATEWAY_URL names it",
+    )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="the CA that its certificate chains to (PEM); the system's without it")
+    parser.add_argument("--name", metavar="NAME", help="what to call the authenticator")
+    parser.add_argument("--munge-socket", type=Path, metavar="FILE", help="munged's socket, if it is not where munge looks for it")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Enrol: credential, secret, first code, recovery codes."""
+    gateway = _gateway(arguments)
+    name = {} if arguments.name is None else {"name": arguments.name}
+    credential = _credential(payload(gateway.name), arguments.munge_socket)
+    status, begun = _post(gateway, "/auth/totp", {"munge": credential, **name})
+    if status != _OK:
+        raise _refused(begun)
+    _say(_shown(begun, qr=sys.stdout.isatty()))
+    _say(f"\n{_recovery(_confirmed(gateway, str(begun['token'])))}\nDone: sign in with your password and the next code.\n")
+    return 0
+
+
+def payload(host: str) -> str:
+    """Return what the credential is made for: this purpose at this gateway, so that it is good for nothing else (gateway.signin.munge)."""
+    return f"slurm-gateway enrol 1 {host}"
+
+
+def _gateway(arguments: argparse.Namespace) -> Gateway:
+    hint = "Give the address that your administrators told you: slurm-gateway enroll-me https://gateway.example.org"
+    if not arguments.url:
+        raise CommandError("no gateway is named", f"{hint} (or set SLURM_GATEWAY_URL).", exit_code=2)
+    try:
+        url = urlsplit(arguments.url)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port = None, None
+    if host is None or url.scheme != "https" or url.username is not None or url.query or url.fragment:
+        raise CommandError(f"{arguments.url} is no https:// address", hint, exit_code=2)
+    return Gateway(host=host, port=port or 443, path=url.path.rstrip("/"), ca=arguments.ca)
+
+
+def _credential(text: str, socket: Path | None) -> str:
+    command = ["munge", f"--ttl={_LIFETIME}", *([] if socket is None else [f"--socket={socket}"])]
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_MUNGE_LIMIT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandError("munge cannot be run", "Run this on a login node of the cluster, where munge is.") from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise CommandError(f"munge made no credential: {said[-1] if said else done.returncode}", "Is munged running here? Ask your administrators.")
+    return done.stdout.decode().strip()
+
+
+def _post(gateway: Gateway, path: str, tree: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
+    """Send JSON; return the status and the JSON that comes back. Follows no redirect, and asks no proxy."""
+    body = json.dumps(tree).encode()
+    headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "slurm-gateway enroll-me"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        context = ssl.create_default_context(cafile=gateway.ca)
+        connection = http.client.HTTPSConnection(gateway.host, gateway.port, timeout=_LIMIT, context=context)
+        try:
+            connection.request("POST", gateway.path + path, body, headers)
+            answer = connection.getresponse()
+            said = json.loads(answer.read(_MAX_ANSWER))
+        finally:
+            connection.close()
+    except ssl.SSLCertVerificationError as error:
+        raise CommandError(f"the certificate of {gateway.name} is not trusted: {error.verify_message}", "Name its CA with --ca FILE.") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandError(f"{gateway.name} cannot be reached: {error}", "Check the address, and --ca FILE.") from error
+    except ValueError as error:
+        raise CommandError(f"{gateway.name} did not answer in JSON", "Is this the gateway's address?") from error
+    if not isinstance(said, dict):
+        raise CommandError(f"{gateway.name} did not answer as a gateway does", "Is this the gateway's address?")
+    return answer.status, said
+
+
+def _confirmed(gateway: Gateway, token: str) -> list[str]:
+    """Ask for the first code until it is right, three times at most; return the recovery codes."""
+    for _ in range(_TRIES):
+        status, said = _post(gateway, "/auth/totp/confirm", {"otp": _first_code()}, token)
+        if status == _OK:
+            return [str(code) for code in said["recovery_codes"]]
+        if status != _UNAUTHORIZED or said.get("reason") != "credentials_refused":
+            raise _refused(said)
+        sys.stderr.write(f"That code is not right. {said.get('detail', '')}\n")
+    raise CommandError("no right code was given", "Nothing was enrolled. Check the clock of your device, then run this again.")
+
+
+def _first_code() -> str:
+    sys.stderr.write("The code that it shows now: ")
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise CommandError("no code was given", "Nothing was enrolled. Run this again, and type the code that the app shows.")
+    return line.strip().replace(" ", "")
+
+
+def _refused(said: dict[str, Any]) -> CommandError:
+    """Return what the gateway said, as every command says it; an answer is never a terminal's to obey."""
+    detail, hint = (_printable(str(said.get(key, ""))) for key in ("detail", "hint"))
+    return CommandError(detail or "the gateway refused", hint or "Ask your administrators.")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _shown(begun: dict[str, Any], *, qr: bool) -> str:
+    uri, secret = _printable(str(begun["otpauth_uri"])), _printable(str(begun["secret"]))
+    picture = _qr_code(uri) if qr else ""
+    return (
+        "Your second factor. Scan it with an authenticator app, or type the secret; it is shown this once.\n\n"
+        f"{picture}secret:  {secret}\naddress: {uri}\n\n"
+    )
+
+
+def _qr_code(uri: str) -> str:
+    """Return a QR code, if the library for it is there."""
+    try:
+        import segno  # noqa: PLC0415 - not on every login node
+    except ModuleNotFoundError:
+        return ""
+    text = io.StringIO()
+    segno.make(uri, error="l").terminal(out=text, compact=True)
+    return f"{text.getvalue()}\n"
+
+
+def _recovery(codes: list[str]) -> str:
+    lines = "\n".join(f"  {_printable(code)}" for code in codes)
+    return f"Recovery codes, each good once instead of a code, for the day the device is lost. Keep them elsewhere:\n{lines}\n"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
