@@ -47,7 +47,7 @@ class Application:
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
-        self._database = open_database(config.store.url, config.store.busy_timeout)
+        self._database = open_database(config.store)
         self._audit = AuditTrail(config.audit.file)
         self._directory = LdapDirectory(config.directory)
         self._factor = TotpFactor(AuthenticatorStore(self._database), load_key_ring(config.store.key_ring_file), config.totp)

@@ -17,7 +17,7 @@ from gateway.observe.audit import AuditTrail, Event
 from gateway.slurm.names import is_well_formed
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database, open_database
-from gateway.store.migrate import database_path, migrate
+from gateway.store.migrate import home, migrate
 from gateway.store.sessions import SessionStore
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ def prepare(arguments: argparse.Namespace) -> Task:
     """Read the user and the configuration, and go on as the gateway's own user; raise CommandError."""
     user = user_name(arguments.user)
     task = Task(user=user, config=configuration(arguments), by=operator())
-    act_as_owner_of(database_path(task.config.store.url).parent)
+    act_as_owner_of(home(task.config.store))
     return task
 
 
@@ -58,14 +58,16 @@ class People:
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
     """Run ``action`` on the store; raise CommandError when the store cannot be used."""
     try:
-        migrate(config.store.url)
+        migrate(config.store)
         return asyncio.run(_run(config, action))
     except Refusal as refusal:
-        raise CommandError(f"store.url: {refusal.cause}", "Run this as the gateway's user or as root, and see that the folder is writable.") from None
+        raise CommandError(
+            f"store.url: {refusal.cause}", "Run this as the gateway's user or as root; 'slurm-gateway check' says what is wrong."
+        ) from None
 
 
 async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
-    database = open_database(config.store.url, config.store.busy_timeout)
+    database = open_database(config.store)
     try:
         return await action(People(database))
     finally:

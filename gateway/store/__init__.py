@@ -1,5 +1,5 @@
 """Keep what must last.
 
-``tables`` · ``migrate`` (their shape) · ``engine`` (transactions) · ``sealing`` (of secrets) · one file a table: ``sessions``,
+``tables`` · ``migrate`` (their shape) · ``engine`` (transactions) on ``sqlite`` or ``postgresql`` · ``sealing`` (of secrets) · one file a table: ``sessions``,
 ``accounts``, ``authenticators``, ``attempts``, ``known`` (addresses), ``tickets``, ``spent`` (what is used once).
 """

@@ -83,6 +83,8 @@ class AuthenticatorStore:
             username = (await connection.execute(change.returning(authenticators.c.username))).scalar_one_or_none()
             if username is None:
                 return False
+            # Of two that are confirmed at once, the second must see the codes of the first to replace them.
+            await self._database.lock(connection, f"authenticators/{username}")
             await self._replace_codes(connection, username, code_digests)
         return True
 
@@ -123,4 +125,5 @@ class AuthenticatorStore:
 
     async def _replace_codes(self, connection: AsyncConnection, username: str, digests: tuple[bytes, ...]) -> None:
         await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
-        await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])
+        if digests:
+            await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])
