@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from typing import TypeVar
 
 from gateway.cli.configuration import configuration
 from gateway.cli.privileges import act_as_owner_of, operator
+from gateway.cli.storage import on_database
 from gateway.config import Config
 from gateway.errors import CommandError, Refusal
 from gateway.observe.audit import AuditTrail, Event
 from gateway.slurm.names import is_well_formed
 from gateway.store.authenticators import AuthenticatorStore
-from gateway.store.engine import Database, open_database
-from gateway.store.migrate import home, migrate
+from gateway.store.engine import Database
+from gateway.store.migrate import home
 from gateway.store.sessions import SessionStore
 
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ def user_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a command is to do something to, for whom, and on whose word."""
+    """What a command is to do something to, for whom (nobody in particular: ""), and on whose word."""
 
     user: str
     config: Config
@@ -57,21 +57,7 @@ class People:
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
     """Run ``action`` on the store; raise CommandError when the store cannot be used."""
-    try:
-        migrate(config.store)
-        return asyncio.run(_run(config, action))
-    except Refusal as refusal:
-        raise CommandError(
-            f"store.url: {refusal.cause}", "Run this as the gateway's user or as root; 'slurm-gateway check' says what is wrong."
-        ) from None
-
-
-async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
-    database = open_database(config.store)
-    try:
-        return await action(People(database))
-    finally:
-        await database.close()
+    return on_database(config, lambda database: action(People(database)))
 
 
 def note(task: Task, event: str, *, reason: str | None = None) -> None:
@@ -81,7 +67,7 @@ def note(task: Task, event: str, *, reason: str | None = None) -> None:
     """
     try:
         trail = AuditTrail(task.config.audit.file)
-        trail.write_now(Event(event=event, at=time.time(), user=task.user, address="local", reason=reason, cause=f"by {task.by}"))
+        trail.write_now(Event(event=event, at=time.time(), user=task.user or None, address="local", reason=reason, cause=f"by {task.by}"))
         trail.close()
     except Refusal as refusal:
         raise CommandError(f"audit.file: {refusal.cause}", "What cannot be written down is not done: make the audit file writable.") from None
