@@ -24,6 +24,7 @@ _COMMANDS = {
     "enroll": "give a user a second factor",
     "disenroll": "take a user's second factors away and end their sessions",
     "keys": "make the keys that seal the second factors",
+    "state": "back up and restore the store",
     "nginx": "write the nginx configuration",
 }
 
