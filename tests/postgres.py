@@ -105,7 +105,7 @@ class Cluster:
 
     def connect(self, database: str, user: str = USER) -> psycopg.Connection[tuple[Any, ...]]:
         """Open a connection that keeps each statement."""
-        return psycopg.connect(host=str(self.folder), dbname=database, user=user, autocommit=True)
+        return psycopg.connect(host=str(self.folder), port=self.port or 5432, dbname=database, user=user, autocommit=True)
 
     def create(self, name: str, template: str = "template1") -> None:
         """Make a database that belongs to the gateway's user."""
@@ -119,7 +119,7 @@ class Cluster:
 
     def url(self, database: str) -> str:
         """Return the address of a database as the configuration has it."""
-        return f"postgresql://{USER}@/{database}?host={self.folder}"
+        return f"postgresql://{USER}@/{database}?host={self.folder}" + ("" if self.port is None else f"&port={self.port}")
 
     def store(self, database: str, **more: Any) -> Store:
         """Return the section of a configuration that names a database."""
@@ -134,7 +134,11 @@ class Cluster:
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

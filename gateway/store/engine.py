@@ -119,6 +119,8 @@ def kind(error: BaseException) -> str:
 
 def explanation(error: BaseException | None) -> str:
     """Return the driver's own words, one line, for an administrator at a terminal; there are no parameters in it."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
     words = " ".join(str(_origin(error)).split()) if error is not None else ""
     return words[:_LONGEST_EXPLANATION] or "no reason given"
 
