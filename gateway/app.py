@@ -26,7 +26,6 @@ from gateway.signin.factor.configured import second_factor
 from gateway.signin.gate import Gate
 from gateway.signin.login import Login
 from gateway.signin.munge import Munge
-from gateway.signin.seal import RingSeal
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
@@ -36,7 +35,7 @@ from gateway.store.audit_heads import AuditHeadStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
 from gateway.store.known import KnownAddressStore
-from gateway.store.sealing import load_key_ring
+from gateway.store.sealing import KeyRingFile
 from gateway.store.sessions import SessionStore
 from gateway.store.spent import SpentStore
 from gateway.store.tickets import TicketStore
@@ -63,12 +62,12 @@ class Application:
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
-        self._database = open_database(config.store.url, config.store.busy_timeout)
+        self._database = open_database(config.store)
         key = load_audit_key(audit_key_file(config.audit, config.store)) if config.audit.file is not None else None
         self._audit = AuditTrail(config.audit.file, key)
         self._heads = HeadKeeping(self._audit, AuditHeadStore(self._database), config.audit.head_interval)
         self._directory = LdapDirectory(config.directory)
-        self._seal = RingSeal(load_key_ring(config.store.key_ring_file))
+        self._seal = KeyRingFile(config.store.key_ring_file)
         authenticators, spent = AuthenticatorStore(self._database), SpentStore(self._database)
         factor = second_factor(config, authenticators, spent, self._seal)
         loop = asyncio.get_running_loop()
@@ -147,9 +146,15 @@ class Application:
         async with self._reloading:
             for name, access in self._clusters.items():
                 await self._replace(f"clusters.{name}", partial(load_signing_key, self._config.clusters[name]), access.minter.replace_key)
-            await self._replace("store.key_ring_file", partial(load_key_ring, self._config.store.key_ring_file), self._seal.replace_ring)
+            await self._refresh_ring()
             await self._replace("audit.file", self._audit.reopen, lambda _: None)
         logger.info("reloaded")
+
+    async def _refresh_ring(self) -> None:
+        try:
+            await self._seal.refresh()
+        except SecretFileError as error:
+            logger.error("reload_failed", what="store.key_ring_file", cause=str(error))
 
     async def close(self) -> None:
         """Close what is open; requests are over by now."""

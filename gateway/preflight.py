@@ -14,8 +14,10 @@ from gateway.observe.audit import audit_key_file, load_audit_key
 from gateway.observe.audit.file import head_path
 from gateway.signin.factor.configured import radius_secret
 from gateway.slurm.keys import load_signing_key
-from gateway.store.migrate import database_path, shape_problem
+from gateway.store.migrate import shape_problem
+from gateway.store.postgresql import read_password
 from gateway.store.sealing import load_key_ring
+from gateway.store.sqlite import database_path, is_sqlite
 
 
 def problems(config: Config) -> tuple[str, ...]:
@@ -40,11 +42,13 @@ def _parser() -> Iterator[str]:
 
 def _secrets(parts: Parts) -> Iterator[str]:
     if parts.store is not None:
-        ring = parts.store.key_ring_file
+        ring, store_password = parts.store.key_ring_file, parts.store.password_file
         yield from _attempt("store.key_ring_file", lambda: load_key_ring(ring))
         if parts.audit is not None and parts.audit.file is not None:
             key_file = audit_key_file(parts.audit, parts.store)
             yield from (f"{problem}; 'slurm-gateway keys init' makes one" for problem in _attempt("audit.key_file", lambda: load_audit_key(key_file)))
+        if store_password is not None:
+            yield from _attempt("store.password_file", lambda: read_password(store_password))
     password = parts.directory.bind_password_file if parts.directory is not None else None
     if password is not None:
         yield from _attempt("directory.bind_password_file", lambda: read_secret(password))
@@ -63,20 +67,28 @@ def _attempt(key: str, read: Callable[[], object]) -> Iterator[str]:
 
 
 def _files(parts: Parts) -> Iterator[str]:
-    ca_file = parts.directory.ca_file if parts.directory is not None else None
-    if ca_file is not None:
-        try:
-            ssl.create_default_context(cafile=str(ca_file))
-        except ssl.SSLError:
-            yield f"directory.ca_file: {ca_file} holds no certificate in PEM"
-        except OSError as error:
-            yield f"directory.ca_file: {ca_file} cannot be read: {error.strerror}"
-    if parts.store is not None and (problem := shape_problem(parts.store.url)):
-        yield f"store.url: {database_path(parts.store.url)} {problem}"
+    if parts.directory is not None:
+        yield from _certificates("directory.ca_file", parts.directory.ca_file)
+    if parts.store is not None:
+        broken = tuple(_certificates("store.ca_file", parts.store.ca_file))
+        yield from broken
+        if not broken and (problem := shape_problem(parts.store)):
+            yield f"store.url: {problem}"
+
+
+def _certificates(key: str, path: Path | None) -> Iterator[str]:
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        yield f"{key}: {path} holds no certificate in PEM"
+    except OSError as error:
+        yield f"{key}: {path} cannot be read: {error.strerror}"
 
 
 def _folders(parts: Parts) -> Iterator[str]:
-    if parts.store is not None:
+    if parts.store is not None and is_sqlite(parts.store.url):
         yield from _writable("store.url", database_path(parts.store.url))
     if parts.audit is not None and parts.audit.file is not None:
         yield from _writable("audit.file", parts.audit.file)

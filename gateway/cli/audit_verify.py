@@ -25,7 +25,7 @@ from gateway.observe.audit.reading import Opened
 from gateway.observe.audit.verify import Fault, Found, Mark, Verifier
 from gateway.store.audit_heads import AuditHead, AuditHeadStore
 from gateway.store.engine import open_database
-from gateway.store.migrate import database_path
+from gateway.store.sqlite import database_path
 
 _STORE = "the store"
 _LARGEST_KEY = 64 * 1024
@@ -84,7 +84,7 @@ def _heads_of(config: Config, path: Path) -> tuple[AuditHead, ...] | None:
         return None
 
     async def read() -> tuple[AuditHead, ...]:
-        database = open_database(url, config.store.busy_timeout)
+        database = open_database(config.store)
         try:
             return await AuditHeadStore(database).all()
         finally:

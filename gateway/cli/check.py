@@ -12,7 +12,7 @@ from gateway.cli.configuration import EXIT_CONFIGURATION
 from gateway.cli.privileges import act_as_owner_of
 from gateway.config import Config, ConfigurationError, Parts, load
 from gateway.errors import CommandError
-from gateway.store.migrate import database_path
+from gateway.store.migrate import home
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -52,6 +52,6 @@ def _problems(arguments: argparse.Namespace) -> tuple[list[str], Config | None]:
 
 def _judge_as_the_gateway(parts: Parts) -> None:
     """See the files with the eyes of the one who will have to read them, not with root's, who may read all."""
-    folder = database_path(parts.store.url).parent if parts.store is not None else None
+    folder = home(parts.store) if parts.store is not None else None
     if folder is not None and folder.is_dir():
         act_as_owner_of(folder)

@@ -17,7 +17,7 @@ from gateway.errors import CommandError
 from gateway.signin.credentials import could_be_a_user
 from gateway.signin.directory.steps import Step, look
 from gateway.slurm.names import NameRules
-from gateway.store.migrate import database_path
+from gateway.store.migrate import home
 
 _WORDS = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
 
@@ -46,10 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _judge_as_the_gateway(config: Config) -> None:
     """Read the service account's password as the one who will have to, not as root, who may read all."""
-    if config.store.url.startswith("sqlite:"):
-        folder = database_path(config.store.url).parent
-        if folder.is_dir():
-            act_as_owner_of(folder)
+    folder = home(config.store)
+    if folder.is_dir():
+        act_as_owner_of(folder)
 
 
 async def _look(config: Config, user: str | None, *, as_json: bool) -> int:

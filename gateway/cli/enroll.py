@@ -17,8 +17,8 @@ from gateway.cli.people import People, Task, note, on_store, prepare
 from gateway.errors import CommandError
 from gateway.sessions.enrolling import Ticket, new_ticket
 from gateway.signin.enrolment import NAME, Enrolled, enrol, is_name
-from gateway.signin.seal import RingSeal
 from gateway.signin.ways import ADMINISTRATOR, TICKET, open_ways
+from gateway.store.sealing import KeyRingFile
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _enroll(task: Task, arguments: argparse.Namespace) -> int:
-    seal = RingSeal(key_ring(task.config))
+    key_ring(task.config)
+    seal = KeyRingFile(task.config.store.key_ring_file)
     more = arguments.another or arguments.name is not None
     note(task, "enrol")
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "sessions": "list sessions and end them",
     "tokens": "list personal access tokens and revoke them",
     "keys": "make the keys that seal the second factors",
+    "state": "back up and restore the store",
     "policy": "show the rules, and explain which one decides",
     "audit": "verify and read the audit trail: who did what",
     "nginx": "write the nginx configuration",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from gateway.cli.configuration import EXIT_CONFIGURATION, configuration
 from gateway.cli.privileges import act_as_owner_of, operator
+from gateway.cli.storage import on_database
 from gateway.config import Config, SecretFileError
 from gateway.errors import CommandError, Refusal
 from gateway.observe.audit import AuditTrail, Event, audit_key_file, load_audit_key
@@ -18,8 +18,8 @@ from gateway.slurm.names import is_well_formed
 from gateway.store.accounts import AccountStore
 from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
-from gateway.store.engine import Database, open_database
-from gateway.store.migrate import database_path, migrate
+from gateway.store.engine import Database
+from gateway.store.migrate import home
 from gateway.store.people import PeopleStore
 from gateway.store.sessions import SessionStore
 from gateway.store.tickets import TicketStore
@@ -36,7 +36,7 @@ def user_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a command is to do something to, for whom, and on whose word."""
+    """What a command is to do something to, for whom (nobody in particular: ""), and on whose word."""
 
     user: str
     config: Config
@@ -47,7 +47,7 @@ def prepare(arguments: argparse.Namespace) -> Task:
     """Read the user (none stands for everybody) and the configuration, and go on as the gateway's own user; raise CommandError."""
     user = "" if arguments.user is None else user_name(arguments.user)
     task = Task(user=user, config=configuration(arguments), by=operator())
-    act_as_owner_of(database_path(task.config.store.url).parent)
+    act_as_owner_of(home(task.config.store))
     return task
 
 
@@ -65,19 +65,7 @@ class People:
 
 def on_store(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
     """Run ``action`` on the store; raise CommandError when the store cannot be used."""
-    try:
-        migrate(config.store.url)
-        return asyncio.run(_run(config, action))
-    except Refusal as refusal:
-        raise CommandError(f"store.url: {refusal.cause}", "Run this as the gateway's user or as root, and see that the folder is writable.") from None
-
-
-async def _run(config: Config, action: Callable[[People], Awaitable[_T]]) -> _T:
-    database = open_database(config.store.url, config.store.busy_timeout)
-    try:
-        return await action(People(database))
-    finally:
-        await database.close()
+    return on_database(config, lambda database: action(People(database)))
 
 
 def note(task: Task, event: str, *, reason: str | None = None, target: str | None = None, name: str | None = None) -> None:
@@ -85,7 +73,7 @@ def note(task: Task, event: str, *, reason: str | None = None, target: str | Non
 
     ``reason`` says why it was not done after all; ``target`` is the id of what it is done to, ``name`` what people call that.
     """
-    what = Event(event=event, at=time.time(), user=task.user, by=task.by, address="local", reason=reason, target=target, name=name)
+    what = Event(event=event, at=time.time(), user=task.user or None, by=task.by, address="local", reason=reason, target=target, name=name)
     try:
         trail = open_trail(task.config)
         try:

@@ -43,9 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.config}: {len(problems)} problem(s)", "Correct them; 'slurm-gateway check' tells.", exit_code=EXIT_CONFIGURATION
         )
     try:
-        migrate(config.store.url)
+        migrate(config.store)
     except StoreUnavailable as error:
-        raise CommandError(f"store.url: {error.cause}", "The folder must be writable for the gateway's user.") from None
+        raise CommandError(
+            f"store.url: {error.cause}", "The gateway's user must be able to write there; 'slurm-gateway check' says what is wrong."
+        ) from None
     logs.set_up(config.log.level)
     # Until there is something to reload, a reload is none; by default it would be the end of the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

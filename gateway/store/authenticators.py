@@ -92,6 +92,8 @@ class AuthenticatorStore:
             result = await connection.execute(update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step))
             if result.rowcount != 1:
                 return False
+            # Of two that are confirmed at once, the second must see the codes of the first to replace them.
+            await self._database.lock(connection, f"authenticators/{username}")
             await self._replace_codes(connection, username, code_digests)
         return True
 
@@ -156,4 +158,5 @@ class AuthenticatorStore:
 
     async def _replace_codes(self, connection: AsyncConnection, username: str, digests: tuple[bytes, ...]) -> None:
         await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
-        await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])
+        if digests:
+            await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])

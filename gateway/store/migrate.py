@@ -1,7 +1,8 @@
-"""Bringing the store to the newest shape, under a lock, so that several commands may try at once."""
+"""Bringing the store to the newest shape, under a lock, so that several commands and nodes may try at once."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -15,20 +16,24 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError as AlembicError
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from gateway.config import SecretFileError, Store
 from gateway.errors import StoreUnavailable
+from gateway.store.engine import explanation, open_database
+from gateway.store.sqlite import database_path, is_sqlite
 
 _PATIENCE = 10.0  # seconds that another command may keep the file
+_LONGEST = 600.0  # seconds that a migration on PostgreSQL may take, that of another node which is waited for included
 _LOCATION = Path(__file__).parent / "migrations"
 
 
-def database_path(url: str) -> Path:
-    """Return the file that ``sqlite:////path`` names."""
-    return Path(make_url(url).database or "")
+def home(store: Store) -> Path:
+    """Return the folder whose owner is the gateway's user: the database's own, or, with PostgreSQL, the key ring's."""
+    return (database_path(store.url) if is_sqlite(store.url) else store.key_ring_file).parent
 
 
 def _engine(url: str) -> Engine:
@@ -44,11 +49,18 @@ def _alembic(connection: Connection | None = None) -> AlembicConfig:
     return config
 
 
-def migrate(url: str) -> None:
-    """Create the database if need be (mode 0600) and bring it to the newest shape; raise StoreUnavailable when that fails.
+def migrate(store: Store) -> None:
+    """Create what is missing (a file with mode 0600) and bring the store to the newest shape; raise StoreUnavailable when that fails.
 
-    A database that a newer gateway has shaped is refused and left as it is.
+    A store that a newer gateway has shaped is refused and left as it is. Not to be called where an event loop runs.
     """
+    if is_sqlite(store.url):
+        _migrate_file(store.url)
+    else:
+        asyncio.run(_migrate_server(store))
+
+
+def _migrate_file(url: str) -> None:
     path = database_path(url)
     try:
         lock = _open_own(path.with_name(path.name + ".lock"))
@@ -64,6 +76,19 @@ def migrate(url: str) -> None:
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
     except (SQLAlchemyError, AlembicError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+async def _migrate_server(store: Store) -> None:
+    database = open_database(store, limit=_LONGEST)
+    try:
+        async with database.write("migrations") as connection:
+            await connection.run_sync(lambda sync: command.upgrade(_alembic(sync), "head"))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"the database: {explanation(error.__cause__)}") from error
+    except AlembicError as error:
+        raise StoreUnavailable(f"the database: {explanation(error)}") from error
+    finally:
+        await database.close()
 
 
 def _keep_a_log(path: Path) -> None:
@@ -90,16 +115,58 @@ def _open_own(path: Path) -> int:
     return descriptor
 
 
-def shape_problem(url: str) -> str | None:
-    """Return what is wrong with the shape of an existing store, or None when ``serve`` could use or bring up to date what is there."""
-    if not database_path(url).exists():
+def shape_problem(store: Store) -> str | None:
+    """Return what is wrong with the store that is there, or None when ``serve`` could use it, make it or bring it up to date.
+
+    Not to be called where an event loop runs.
+    """
+    if is_sqlite(store.url):
+        return _file_problem(store.url)
+    return asyncio.run(_server_problem(store))
+
+
+def _file_problem(url: str) -> str | None:
+    path = database_path(url)
+    if not path.exists():
         return None
     try:
         with _engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = _revision(connection)
     except SQLAlchemyError as error:
-        return f"cannot be opened as a store: {type(error).__name__}"
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-    if current is not None and current not in known:
-        return "was shaped by a newer slurm-gateway: install that one, or restore a backup"
+        return f"{path} cannot be opened as a store: {type(error).__name__}"
+    return None if _is_known(current) else f"{path} {_FROM_THE_FUTURE}"
+
+
+async def _server_problem(store: Store) -> str | None:
+    database = open_database(store)
+    may_create = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+    try:
+        async with database.read() as connection:
+            current = await connection.run_sync(_revision)
+            creates = (await connection.execute(may_create)).scalar_one()
+    except StoreUnavailable as error:
+        # What is wrong with the file of the password is said where it is named.
+        return None if isinstance(error.__cause__, SecretFileError) else f"the database cannot be used: {explanation(error.__cause__)}"
+    finally:
+        await database.close()
+    if not _is_known(current):
+        return f"the database {_FROM_THE_FUTURE}"
+    if not creates:
+        return "the gateway's user may not create tables in the database: make it the database's owner"
     return None
+
+
+_FROM_THE_FUTURE = "was shaped by a newer slurm-gateway: install that one, or restore a backup"
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision() -> str:
+    """Return the shape that this gateway knows and ``migrate`` makes."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+
+def _is_known(revision: str | None) -> bool:
+    return revision is None or revision in {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}

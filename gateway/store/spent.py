@@ -19,8 +19,9 @@ class SpentStore:
         statement = self._database.insert(spent).values(kind=kind, digest=digest, expires_at=expires_at)
         async with self._database.write() as connection:
             await connection.execute(delete(spent).where(spent.c.expires_at < now))
-            result = await connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]))
-        return bool(result.rowcount == 1)
+            # What was kept is asked back: of an INSERT, not every driver counts the rows.
+            kept = await connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]).returning(spent.c.kind))
+            return kept.first() is not None
 
     async def is_spent(self, kind: str, digest: bytes, now: float) -> bool:
         """Tell whether it was used up, and is still remembered."""

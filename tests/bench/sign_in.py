@@ -196,11 +196,11 @@ def _gateway(site: Site, names: list[str], store: str | None) -> Iterator[tuple[
 
 def _enrol(config: Path, names: list[str]) -> Crowd:
     settings = load(config).store
-    migrate(settings.url)
+    migrate(settings)
     ring = load_key_ring(settings.key_ring_file)
 
     async def add() -> Crowd:
-        database = open_database(settings.url, settings.busy_timeout)
+        database = open_database(settings)
         authenticators = AuthenticatorStore(database)
         people = []
         for name in names:

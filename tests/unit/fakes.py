@@ -12,6 +12,7 @@ from gateway.observe.audit import Event
 from gateway.signin.account import Account, Candidate, Denied
 from gateway.signin.factor import Outcome
 from gateway.store.accounts import AccountRow
+from gateway.store.sealing import KeyRing
 from gateway.store.sessions import SessionRow
 
 
@@ -181,3 +182,22 @@ class FakeGate:
         self.unknown.append((address, now))
         if self.failure is not None:
             raise self.failure
+
+
+class RingSeal:
+    """The keys of one ring, until they are replaced by another; a file's own are gateway.store.sealing.KeyRingFile."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def replace_ring(self, ring: KeyRing) -> None:
+        """Seal and open with ``ring`` from now on."""
+        self._ring = ring
+
+    async def seal(self, plain: bytes, row: str) -> bytes:
+        """Seal under the newest key."""
+        return self._ring.seal(plain, row)
+
+    async def open(self, sealed: bytes, row: str) -> Secret:
+        """Open with whichever key it was sealed under."""
+        return self._ring.open(sealed, row)

@@ -26,7 +26,7 @@ async def test_an_application_that_was_made_can_be_closed(tmp_path: Path) -> Non
 async def test_making_it_opens_nothing_that_is_not_there(tmp_path: Path) -> None:
     """Directory and slurmrestd may come later: the gateway starts without them, and is not ready."""
     config = site(tmp_path)
-    migrate(config.store.url)
+    migrate(config.store)
     async with Application(config) as application:
         answer = await application.admin.handle(make_mocked_request("GET", "/health/ready"))
     assert answer.status == 503

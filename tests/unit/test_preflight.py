@@ -9,6 +9,7 @@ import pytest
 
 from gateway import preflight
 from gateway.config import load
+from tests.postgres import Cluster
 from tests.web import fakes
 
 
@@ -85,6 +86,34 @@ def test_a_trail_that_is_not_chained_needs_no_key(tmp_path: Path) -> None:
     config = load(fakes.site(tmp_path, "http://127.0.0.1:1", {"audit": {"file": None}}))
     (tmp_path / "audit.key").unlink()
     assert preflight.problems(config) == ()
+
+
+def of_server(folder: Path, url: str, **more: object) -> tuple[str, ...]:
+    return problems(folder, {"store": {"url": url, **more}})
+
+
+def test_a_server_that_can_be_used_is_no_problem(tmp_path: Path, cluster: Cluster) -> None:
+    cluster.create("looked_at")
+    assert of_server(tmp_path, cluster.url("looked_at")) == ()
+    cluster.drop("looked_at")
+
+
+def test_a_server_that_cannot_be_reached_is_named_by_its_setting(tmp_path: Path) -> None:
+    (problem,) = of_server(tmp_path, "postgresql://gateway@127.0.0.1:1/gateway")
+    assert re.match(r"store\.url: the database cannot be used: .*Connection refused", problem)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff"])
+def test_a_password_that_cannot_be_read_is_named_once_and_by_its_own_setting(tmp_path: Path, cluster: Cluster, content: bytes | None) -> None:
+    if content is not None:
+        fakes.private(tmp_path / "password", content)
+    (problem,) = of_server(tmp_path, cluster.url("postgres"), password_file=f"{tmp_path}/password")
+    assert problem.startswith(f"store.password_file: {tmp_path}/password")
+
+
+def test_a_ca_file_of_the_stores_is_named_once(tmp_path: Path) -> None:
+    (problem,) = of_server(tmp_path, "postgresql://gateway@127.0.0.1:1/gateway", ca_file="/nowhere/ca.pem")
+    assert problem.startswith("store.ca_file: /nowhere/ca.pem")
 
 
 def test_a_ca_file_without_a_certificate_is_named(tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ from blockbuster import blockbuster_ctx
 
 from gateway import worker
 from gateway.app import Application
-from gateway.config import Config, load
+from gateway.config import Config, Store, load
 from gateway.observe import logs
 from gateway.signin.enrolment import Enrolled, enrol
-from gateway.signin.seal import RingSeal
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import open_database
-from gateway.store.migrate import database_path, migrate
-from gateway.store.sealing import load_key_ring
+from gateway.store.migrate import migrate
+from gateway.store.sealing import KeyRingFile
+from gateway.store.sqlite import database_path
 from tests.web import fakes
 
 
@@ -49,7 +49,7 @@ def _no_blocking() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "gateway.db"
-    migrate(f"sqlite:///{path}")
+    migrate(Store.model_validate({"url": f"sqlite:///{path}", "key_ring_file": "/nowhere/ring"}))
     return path
 
 
@@ -93,10 +93,10 @@ class House:
 
     async def enrol(self, username: str = "alice") -> Enrolled:
         """Give somebody a second factor."""
-        database = await asyncio.to_thread(open_database, self.config.store.url, 5.0)
+        database = await asyncio.to_thread(open_database, self.config.store)
         try:
-            ring = await asyncio.to_thread(load_key_ring, self.config.store.key_ring_file)
-            enrolled = await enrol(AuthenticatorStore(database), RingSeal(ring), username=username, issuer="test", now=time.time())
+            seal = await asyncio.to_thread(KeyRingFile, self.config.store.key_ring_file)
+            enrolled = await enrol(AuthenticatorStore(database), seal, username=username, issuer="test", now=time.time())
         finally:
             await database.close()
         assert enrolled is not None

@@ -40,7 +40,7 @@ async def house(build: Build, daemon: Munged) -> House:
 
 async def ticket(house: House, username: str = "carol", *, lifetime: float = 60.0) -> str:
     """Issue a ticket, as the administrator does."""
-    database = await asyncio.to_thread(open_database, house.config.store.url, 5.0)
+    database = await asyncio.to_thread(open_database, house.config.store)
     made = new_ticket(username, lifetime=lifetime, now=time.time())
     try:
         await TicketStore(database).add(made.row)

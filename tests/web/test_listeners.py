@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import ModuleType
 
 import jwt
 import pytest
 
 from gateway import app
+from gateway.store import sealing
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
@@ -87,16 +89,18 @@ async def test_reload_signs_with_the_new_key_at_once(house: House) -> None:
     assert jwt.decode(minted, fresh, algorithms=["HS256"])["sun"] == "alice"
 
 
-@pytest.mark.parametrize("slow", ["load_signing_key", "load_key_ring"])
-async def test_while_a_file_is_slow_to_be_read_anew_requests_are_answered(house: House, monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
-    read, reading, gate = getattr(app, slow), threading.Event(), threading.Event()
+@pytest.mark.parametrize(("room", "slow"), [(app, "load_signing_key"), (sealing, "load_key_ring")])
+async def test_while_a_file_is_slow_to_be_read_anew_requests_are_answered(
+    house: House, monkeypatch: pytest.MonkeyPatch, room: ModuleType, slow: str
+) -> None:
+    read, reading, gate = getattr(room, slow), threading.Event(), threading.Event()
 
     def slowly(where: object) -> object:
         reading.set()
         gate.wait(fakes.LIMIT)
         return read(where)
 
-    monkeypatch.setattr(app, slow, slowly)
+    monkeypatch.setattr(room, slow, slowly)
     house.application.start_reload()
     await fakes.until(reading.is_set)
     answer = await house.ask("GET", PING, fakes.bearer(await house.token()))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.signin.account import REQUIRED, Account
-from gateway.store.migrate import database_path
+from gateway.store.sqlite import database_path
 from tests.web import fakes
 from tests.web.conftest import Build, House
 

@@ -248,7 +248,7 @@ async def test_the_trail_is_sound_and_its_head_is_kept_in_the_store(house: House
     path = house.config.audit.file
     assert path is not None
     first, *_, last = (await asyncio.to_thread(path.read_bytes)).splitlines(keepends=True)
-    database = await asyncio.to_thread(open_database, house.config.store.url, 5.0)
+    database = await asyncio.to_thread(open_database, house.config.store)
     (head,) = await AuditHeadStore(database).all()
     await database.close()
     assert (head.seq, head.line_sha256, json.loads(last)["event"]) == (3, hashlib.sha256(last).digest(), "chain_head")

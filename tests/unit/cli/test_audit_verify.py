@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import load
 from gateway.observe.audit import AuditTrail, load_audit_key
 from gateway.observe.audit.event import Event
 from gateway.store.audit_heads import AuditHeadStore
@@ -22,11 +23,11 @@ Write = Callable[..., Path]
 @pytest.fixture
 def write(config: Path) -> Write:
     """Writes lines to the trail of the site as its gateway does, the heads in the store included."""
-    url = f"sqlite:///{config.parent}/gateway.db"
-    migrate(url)
+    store = load(config).store
+    migrate(store)
 
     async def written(count: int) -> None:
-        database = open_database(url, 5.0)
+        database = open_database(store)
         trail = AuditTrail(config.parent / "audit.log", load_audit_key(config.parent / "audit.key"))
         for number in range(count):
             await trail.write(Event(event="request", at=float(number), user="alice"))

@@ -14,7 +14,6 @@ from gateway.errors import AuditUnavailable, BadRequest, CodeOutOfStep, Conflict
 from gateway.signin.enrolment import Begun, Disenrolled, Enrolled, Enrolment, disenrol, enrol, free_name, is_name, read_name, renew_recovery
 from gateway.signin.factor import ChosenFactors, NotEnrolled, NotProved, Outcome, Proved, TotpFactor
 from gateway.signin.gate import Gate
-from gateway.signin.seal import RingSeal
 from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database
@@ -23,6 +22,7 @@ from gateway.store.sealing import KeyRing
 from gateway.store.sessions import SessionRow, SessionStore
 from gateway.store.spent import SpentStore
 from gateway.store.tickets import TicketRow, TicketStore
+from tests.unit.fakes import RingSeal
 
 NOW = 1_700_000_010.0
 ADDRESS = "192.0.2.1"

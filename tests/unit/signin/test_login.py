@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from gateway.config import Secret, Throttle
+from gateway.config import Secret, Store, Throttle
 from gateway.errors import (
     CodeOutOfStep,
     CredentialsRefused,
@@ -27,6 +27,7 @@ from gateway.slurm.names import NameRules, Subject
 from gateway.store.attempts import AttemptStore
 from gateway.store.engine import Database
 from gateway.store.known import KnownAddressStore
+from tests.unit.conftest import sqlite_store
 from tests.unit.fakes import FakeDirectory, FakeFactor
 
 NOW = 1_700_000_010.0
@@ -255,8 +256,8 @@ async def test_a_store_that_is_down_at_the_second_factor_is_nobodys_failure(stag
     assert (type(await stage.refusal()), await stage.counted()) == (StoreUnavailable, 0)
 
 
-async def test_without_a_store_to_count_in_nothing_is_evaluated(open_store: Callable[[Path], Database], tmp_path: Path) -> None:
-    stage = Stage(open_store(tmp_path / "absent" / "gateway.db"))
+async def test_without_a_store_to_count_in_nothing_is_evaluated(open_store: Callable[[Store], Database], tmp_path: Path) -> None:
+    stage = Stage(open_store(sqlite_store(tmp_path / "absent" / "gateway.db")))
     assert isinstance(await stage.refusal(), StoreUnavailable)
     assert stage.directory.asked == []
 

@@ -19,7 +19,6 @@ from gateway.signin.enrolment import Enrolment
 from gateway.signin.factor import ChosenFactors, TotpFactor
 from gateway.signin.gate import Gate
 from gateway.signin.login import Login
-from gateway.signin.seal import RingSeal
 from gateway.slurm.names import NameRules, Subject
 from gateway.store.attempts import AttemptStore
 from gateway.store.authenticators import AuthenticatorStore
@@ -27,7 +26,7 @@ from gateway.store.engine import Database
 from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import KeyRing
 from gateway.store.spent import SpentStore
-from tests.unit.fakes import FakeDirectory
+from tests.unit.fakes import FakeDirectory, RingSeal
 
 NOW, ADDRESS = 1_700_000_010.0, "192.0.2.1"
 ALICE = Account(username="alice", uid=2001, groups=frozenset({REQUIRED}))

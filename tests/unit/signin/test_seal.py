@@ -1,22 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.signin.seal import RingSeal
-from gateway.store.sealing import BrokenSealError, KeyRing
-
-ONE, TWO = KeyRing("k1", {"k1": AESGCM(b"1" * 32)}), KeyRing("k2", {"k2": AESGCM(b"2" * 32)})
+from gateway.signin.seal import Seal
+from gateway.store.sealing import BrokenSealError, KeyRingFile, new_key_ring
 
 
-async def test_what_was_sealed_opens_for_its_row() -> None:
-    seal = RingSeal(ONE)
-    assert (await seal.open(await seal.seal(b"secret", "row"), "row")).reveal() == b"secret"
-
-
-async def test_another_ring_takes_the_place_of_the_first() -> None:
-    seal = RingSeal(ONE)
+async def test_the_file_of_keys_seals_and_opens_as_signing_in_needs_it(tmp_path: Path) -> None:
+    new_key_ring(tmp_path / "ring")
+    seal: Seal = KeyRingFile(tmp_path / "ring")
     sealed = await seal.seal(b"secret", "row")
-    seal.replace_ring(TWO)
+    assert (await seal.open(sealed, "row")).reveal() == b"secret"
     with pytest.raises(BrokenSealError):
-        await seal.open(sealed, "row")
+        await seal.open(sealed, "another row")

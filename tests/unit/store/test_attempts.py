@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from gateway.config import Store
 from gateway.store.attempts import AttemptStore, Exceeded, Limit
 from gateway.store.engine import Database
 
@@ -82,9 +82,49 @@ async def test_attempts_older_than_the_window_are_swept(attempts: AttemptStore, 
 
 async def test_attempts_within_a_longer_window_are_not_swept(attempts: AttemptStore, database: Database) -> None:
     await filled(attempts)
-    limits = (Limit(scope="account", key="bob", allowed=9, window=1), Limit(scope="address", key="x", allowed=9, window=3600))
+    limits = tuple(Limit(scope="account", key="bob", allowed=9, window=window) for window in (1, 3600))
     await attempts.reserve("later", limits, NOW + 1000)
-    assert await rows(database) == 5
+    assert await rows(database) == 4
+
+
+async def test_attempts_of_a_scope_that_nothing_is_asked_of_are_not_swept(attempts: AttemptStore, database: Database) -> None:
+    await filled(attempts)
+    await attempts.reserve("later", (ADDRESS,), NOW + 1000)
+    assert await rows(database) == 4
+
+
+async def test_several_windows_of_one_scope_are_counted_by_one_row(attempts: AttemptStore, database: Database) -> None:
+    limits = tuple(Limit(scope="code", key="alice", allowed=allowed, window=window) for allowed, window in ((2, 300), (3, 3600)))
+    outcomes = [await attempts.reserve(f"a{number}", limits, NOW + number * 400) for number in range(4)]
+    assert (outcomes, await rows(database)) == ([None, None, None, Exceeded(limit=limits[1], free_at=NOW + 3600)], 3)
+
+
+async def test_a_look_counts_nothing(attempts: AttemptStore, database: Database) -> None:
+    assert await attempts.peek(BOTH, NOW) is None
+    await filled(attempts)
+    assert await attempts.peek(BOTH, NOW + 10) == Exceeded(limit=ACCOUNT, free_at=NOW + 300)
+    assert await rows(database) == 3
+
+
+async def test_unlocking_makes_room_for_what_is_named_alone(attempts: AttemptStore) -> None:
+    await filled(attempts)
+    await filled(attempts, ADDRESS)
+    assert await attempts.unlock((("account", "alice"),)) == 3
+    assert await attempts.peek((ACCOUNT,), NOW + 10) is None
+    assert await attempts.peek((ADDRESS,), NOW + 10) is not None
+
+
+@pytest.mark.parametrize(("name", "removed"), [("alice|", 2), ("alic|", 0), ("a_ice|", 0), ("%|", 0), ("alice", 0)])
+async def test_a_key_that_ends_in_a_bar_stands_for_all_that_begin_so(attempts: AttemptStore, name: str, removed: int) -> None:
+    for number, key in enumerate(("alice|192.0.2.7", "alice|2001:db8::/64", "alice2|192.0.2.7")):
+        await attempts.reserve(str(number), (Limit(scope="account_address", key=key, allowed=9, window=300),), NOW)
+    assert await attempts.unlock((("account_address", name),)) == removed
+
+
+async def test_of_two_hundred_attempts_at_once_no_more_than_the_limit_are_let_through(attempts: AttemptStore) -> None:
+    limits = tuple(Limit(scope="code", key="alice", allowed=allowed, window=window) for allowed, window in ((5, 300), (20, 3600), (50, 86400)))
+    outcomes = await asyncio.gather(*(attempts.reserve(f"a{number}", limits, NOW) for number in range(200)))
+    assert sum(outcome is None for outcome in outcomes) == 5
 
 
 async def test_attempts_at_once_never_exceed_the_limit(attempts: AttemptStore) -> None:
@@ -92,13 +132,13 @@ async def test_attempts_at_once_never_exceed_the_limit(attempts: AttemptStore) -
     assert sum(outcome is None for outcome in outcomes) == 3
 
 
-async def test_attempts_at_once_through_two_engines_never_exceed_the_limit(open_store: Callable[[Path], Database], store_path: Path) -> None:
-    workers = [AttemptStore(open_store(store_path)) for _ in range(2)]
+async def test_attempts_at_once_through_two_engines_never_exceed_the_limit(open_store: Callable[[Store], Database], store_settings: Store) -> None:
+    workers = [AttemptStore(open_store(store_settings)) for _ in range(2)]
     outcomes = await asyncio.gather(*(workers[number % 2].reserve(f"a{number}", BOTH, NOW) for number in range(20)))
     assert sum(outcome is None for outcome in outcomes) == 3
 
 
-@pytest.mark.parametrize("key", ["", "' OR 1=1 --", "alice\0", "é" * 64])
+@pytest.mark.parametrize("key", ["", "' OR 1=1 --", "é" * 64, "x" * 160])
 async def test_a_key_is_a_value_and_nothing_else(attempts: AttemptStore, key: str) -> None:
     limit = Limit(scope="account", key=key, allowed=1, window=300)
     await attempts.reserve("one", (limit,), NOW)

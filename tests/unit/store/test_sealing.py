@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import SecretFileError
-from gateway.store.sealing import BrokenSealError, KeyRing, load_key_ring, new_key_ring
+from gateway.errors import StoreUnavailable
+from gateway.store.sealing import BrokenSealError, KeyRing, KeyRingFile, RingEditor, key_of, load_key_ring, new_key_ring
 
 ROW = "authenticators/1/alice"
 OLD, NEW = AESGCM(b"o" * 32), AESGCM(b"n" * 32)
@@ -179,3 +180,173 @@ def test_a_ring_that_appears_meanwhile_is_not_overwritten(tmp_path: Path, monkey
 def test_a_ring_goes_into_no_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         new_key_ring(tmp_path / "absent" / "ring")
+
+
+def test_a_seal_names_its_key() -> None:
+    assert (key_of(RING.seal(b"secret", ROW)), key_of(b""), key_of(b"1:\xff:")) == ("k1", "", "\ufffd")
+
+
+# The ring as its file has it now.
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def follower(tmp_path: Path, clock: Clock) -> KeyRingFile:
+    return KeyRingFile(ring_file(tmp_path, LINE), clock)
+
+
+def replaced(folder: Path, content: bytes) -> None:
+    draft = folder / "draft"
+    draft.write_bytes(content)
+    draft.chmod(0o600)
+    draft.replace(folder / "ring")
+
+
+async def test_what_it_seals_it_opens(follower: KeyRingFile) -> None:
+    assert (await follower.open(await follower.seal(b"secret", ROW), ROW)).reveal() == b"secret"
+
+
+async def test_something_is_sealed_under_the_key_that_is_the_first_now(follower: KeyRingFile, tmp_path: Path) -> None:
+    replaced(tmp_path, NEWER + b"\n" + LINE)
+    assert key_of(await follower.seal(b"secret", ROW)) == "k2"
+
+
+async def test_what_a_newer_key_sealed_is_opened_at_once(follower: KeyRingFile, tmp_path: Path) -> None:
+    for number in range(3):
+        key = AESGCM(bytes([number]) * 32)
+        replaced(tmp_path, f"n{number}:".encode() + base64.b64encode(bytes([number]) * 32) + b"\n" + LINE)
+        assert (await follower.open(KeyRing(f"n{number}", {f"n{number}": key}).seal(b"secret", ROW), ROW)).reveal() == b"secret"
+
+
+async def test_seals_of_unknown_keys_do_not_have_the_file_read_each_time(
+    follower: KeyRingFile, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[float] = []
+
+    def load(_: Path) -> KeyRing:
+        read.append(clock.now)
+        return RING
+
+    monkeypatch.setattr("gateway.store.sealing.load_key_ring", load)
+    for clock.now in (0.1, 0.9, 1.0, 1.5, 1.9, 2.0):
+        with pytest.raises(BrokenSealError):
+            await follower.open(KeyRing("k9", {"k9": NEW}).seal(b"secret", ROW), ROW)
+    assert read == [1.0, 2.0]
+
+
+async def test_what_known_keys_sealed_needs_no_look_at_the_file(follower: KeyRingFile, tmp_path: Path) -> None:
+    (tmp_path / "ring").unlink()
+    assert (await follower.open(RING.seal(b"secret", ROW), ROW)).reveal() == b"secret"
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense"])
+async def test_a_file_that_cannot_be_read_leaves_the_old_ring_for_opening_and_seals_nothing(
+    follower: KeyRingFile, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is None:
+        (tmp_path / "ring").unlink()
+    else:
+        replaced(tmp_path, content)
+    with pytest.raises(BrokenSealError):
+        await follower.open(KeyRing("k2", {"k2": NEW}).seal(b"secret", ROW), ROW)
+    assert (await follower.open(RING.seal(b"secret", ROW), ROW)).reveal() == b"secret"
+    with pytest.raises(StoreUnavailable, match="key_ring_file"):
+        await follower.seal(b"secret", ROW)
+
+
+async def test_a_reload_that_fails_says_so_and_keeps_the_old_ring(follower: KeyRingFile, tmp_path: Path) -> None:
+    replaced(tmp_path, b"nonsense")
+    with pytest.raises(SecretFileError):
+        await follower.refresh()
+    assert (await follower.open(RING.seal(b"secret", ROW), ROW)).reveal() == b"secret"
+
+
+def test_without_a_file_there_is_nothing_to_follow(tmp_path: Path) -> None:
+    with pytest.raises(SecretFileError):
+        KeyRingFile(tmp_path / "ring")
+
+
+# Changing the file.
+
+
+def ids(path: Path) -> list[str]:
+    return list(load_key_ring(path).keys)
+
+
+def test_a_staged_key_opens_and_does_not_seal(tmp_path: Path) -> None:
+    path = ring_file(tmp_path, LINE)
+    with RingEditor(path) as editor:
+        assert (editor.staged(), editor.stage(), editor.staged(), editor.ring.current) == (None, "k2", "k2", "k1")
+    assert ids(path) == ["k1", "k2"]
+
+
+def test_the_newest_staged_key_is_the_one_to_use(tmp_path: Path) -> None:
+    path = ring_file(tmp_path, NEWER + b"\n" + LINE)
+    with RingEditor(path) as editor:
+        assert (editor.staged(), editor.stage(), editor.stage(), editor.staged()) == (None, "k3", "k4", "k4")
+        editor.promote("k4")
+        assert (ids(path), editor.staged()) == (["k4", "k2", "k1", "k3"], None)
+
+
+def test_a_key_of_another_making_counts_as_old(tmp_path: Path) -> None:
+    path = ring_file(tmp_path, LINE + b"\nzebra:" + base64.b64encode(b"z" * 32))
+    with RingEditor(path) as editor:
+        assert (editor.staged(), editor.stage()) == (None, "k2")
+
+
+def test_keys_are_taken_out_but_never_the_first(tmp_path: Path) -> None:
+    path = ring_file(tmp_path, NEWER + b"\n" + LINE)
+    with RingEditor(path) as editor:
+        before = editor.drop(["k1", "k2"])
+        assert ids(path) == ["k2"]
+        editor.restore(before)
+    assert ids(path) == ["k2", "k1"]
+
+
+@pytest.mark.parametrize("owner", [0, 54321])
+def test_a_changed_ring_keeps_its_owner_and_is_theirs_alone(tmp_path: Path, owner: int) -> None:
+    path = ring_file(tmp_path, LINE)
+    if os.geteuid() == 0:
+        os.chown(path, owner, owner)
+    before = path.stat()
+    with RingEditor(path) as editor:
+        editor.stage()
+    after = path.stat()
+    assert (after.st_uid, after.st_mode & 0o777, after.st_ino != before.st_ino) == (before.st_uid, 0o600, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["ring"]
+
+
+def test_two_do_not_change_it_at_once(tmp_path: Path) -> None:
+    path = ring_file(tmp_path, LINE)
+    with RingEditor(path), pytest.raises(BlockingIOError), RingEditor(path):
+        pass
+    with RingEditor(path) as editor:
+        editor.stage()
+
+
+def test_a_ring_that_is_malformed_is_not_changed(tmp_path: Path) -> None:
+    with pytest.raises(SecretFileError), RingEditor(ring_file(tmp_path, b"nonsense")):
+        pass
+
+
+def test_a_change_that_fails_leaves_the_ring_and_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ring_file(tmp_path, LINE)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with RingEditor(path) as editor, pytest.raises(OSError, match="No space"):
+        editor.stage()
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("ring", LINE)]

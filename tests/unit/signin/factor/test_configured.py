@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.config import Config, ConfigurationError, SecretFileError, load
 from gateway.signin.factor import NotEnrolled, SecondFactor
 from gateway.signin.factor.configured import radius_secret, second_factor
-from gateway.signin.seal import RingSeal
 from gateway.store.authenticators import AuthenticatorStore
 from gateway.store.engine import Database
 from gateway.store.sealing import KeyRing
 from gateway.store.spent import SpentStore
+from tests.unit.fakes import RingSeal
 from tests.web import fakes
 
 SEAL = RingSeal(KeyRing("k1", {"k1": AESGCM(b"1" * 32)}))

@@ -12,12 +12,12 @@ from gateway.errors import StoreUnavailable
 from gateway.signin.factor import NotEnrolled, NotProved, OutOfStep, Proved, TotpFactor
 from gateway.signin.factor.totp import told
 from gateway.signin.recovery import make_code
-from gateway.signin.seal import RingSeal
 from gateway.signin.totp import new_secret, step_at
 from gateway.store.authenticators import AuthenticatorRow, AuthenticatorStore, seal_row
 from gateway.store.engine import Database
 from gateway.store.sealing import KeyRing
 from gateway.store.spent import SpentStore
+from tests.unit.fakes import RingSeal
 
 NOW = 1_700_000_010.0
 STEP = step_at(NOW)
