@@ -301,6 +301,8 @@ class Sessions:
             known = self._known[digest] = self._knowing(spare.row, spare.read_at, known)
         if known is None or known.row.kind == ENROLMENT or not abs(now - known.read_at) < self._grace:
             return None
+        if self._standby is not None and self._standby.shows_the_end_of(known.row, known.read_at):
+            return None
         return known
 
     async def _looked_up(self, digest: bytes, now: float) -> _Known | None:

@@ -44,6 +44,8 @@ class Standby:
         self._clock = clock
         self._pause = pause
         self._spares: dict[bytes, Spare] = {}
+        # When it was last read, if that showed every session that had been used within the time.
+        self._whole_at: float | None = None
         self._gone: list[Callable[[SessionRow], bool]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -61,6 +63,12 @@ class Standby:
         """Return the session whose token has this digest, as it was read last."""
         return self._spares.get(token_sha256)
 
+    def shows_the_end_of(self, row: SessionRow, read_at: float) -> bool:
+        """Tell whether ``row``, read from the store at ``read_at``, would have been seen since then if it had not ended."""
+        if self._whole_at is None or read_at > self._whole_at or row.token_sha256 in self._spares:
+            return False
+        return row.last_used_at >= self._whole_at - USED_WITHIN
+
     def forget(self, gone: Callable[[SessionRow], bool]) -> None:
         """Forget the sessions for which ``gone`` is true, those too that are being read at this moment."""
         self._gone.append(gone)
@@ -77,6 +85,7 @@ class Standby:
             return
         self._spares = {row.token_sha256: Spare(row, now) for row in rows if not any(gone(row) for gone in self._gone)}
         self._gone.clear()
+        self._whole_at = now if len(rows) < MOST else None
 
     async def _run(self) -> None:
         while True:

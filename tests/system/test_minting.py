@@ -37,12 +37,11 @@ class Gateway:
         return response.status, tree
 
 
-def as_toml(tree: dict[str, Any]) -> str:
-    lines = []
-    for name, table in tree.items():
-        for title, values in [(f"{name}.{inner}", table[inner]) for inner in table] if name == "clusters" else [(name, table)]:
-            lines += [f"[{title}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    return "\n".join(lines) + "\n"
+def as_toml(tree: dict[str, Any], title: str = "") -> str:
+    plain = [f"{key} = {json.dumps(value)}" for key, value in tree.items() if not isinstance(value, dict)]
+    head = [f"[{title}]"] if title and plain else []
+    tables = [as_toml(value, f"{title}.{key}".lstrip(".")) for key, value in tree.items() if isinstance(value, dict)]
+    return "\n".join([*head, *plain, *tables]) + "\n"
 
 
 @contextlib.contextmanager

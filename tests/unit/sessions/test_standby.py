@@ -92,3 +92,26 @@ async def test_it_reads_in_the_background_until_it_is_closed(rows: FakeRows) -> 
 
 async def test_one_that_was_not_started_can_be_closed(rows: FakeRows) -> None:
     await Standby(rows).close()
+
+
+async def test_what_was_read_before_and_is_not_seen_any_more_has_ended(standby: Standby, rows: FakeRows) -> None:
+    await rows.end("s1")
+    await standby.load()
+    assert standby.shows_the_end_of(ROW, NOW - 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "read_at", "why"),
+    [(OTHER, NOW - 1, "it is seen"), (ROW, NOW + 1, "it was read later"), (OLD, NOW - 1, "it would not have been seen anyway")],
+)
+async def test_of_anything_else_no_end_is_shown(standby: Standby, rows: FakeRows, row: SessionRow, read_at: float, why: str) -> None:
+    await rows.end(row.id if row is ROW else "none")
+    await standby.load()
+    assert not standby.shows_the_end_of(row, read_at), why
+
+
+async def test_a_list_that_was_cut_short_shows_no_end(rows: FakeRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.sessions.standby.MOST", 1)
+    standby = Standby(rows, clock=lambda: NOW)
+    await standby.load()
+    assert not standby.shows_the_end_of(replace(ROW, token_sha256=b"9" * 32), NOW - 1)
