@@ -400,6 +400,13 @@ async def test_sign_ins_are_limited_in_every_spelling(spelling: str, site: Site)
     assert len(site.stub.requests) == 3
 
 
+@pytest.mark.parametrize("way", ["/auth/stepup", "/auth/totp", "/auth/totp/confirm", "//auth/%74otp/"])
+async def test_every_other_way_to_show_a_code_a_ticket_or_a_credential_is_limited_as_well(way: str, site: Site) -> None:
+    for _ in range(3):
+        await site.send(request(way, "Authorization: Bearer sgw_x", method="POST", body="{}"))
+    _is_a_problem(await site.send(request("/auth/login", method="POST", body="{}")), 429, "throttled")
+
+
 async def test_a_password_with_another_request_is_a_sign_in_too(site: Site) -> None:
     for target in ("/auth/login", "/slurm/v0.0.38/ping", "/slurm/v0.0.38/jobs"):
         assert (await site.send(request(target, "Authorization: Basic YTpi", "X-OTP: 123456"))).status == 200
@@ -697,6 +704,7 @@ async def test_the_access_log_has_no_secret_and_is_json(site: Site) -> None:
     )
     await site.send(request(f"/slurm/v0.0.38/jobs?token={SECRET}", *headers, method="POST", body=SECRET))
     await site.send(request(f"/auth/session/{SECRET}"))
+    await site.send(request(f"/auth/totp/{SECRET.replace('sgw', 'sgt')}"))
     await site.send(request('/a"b\\c\xe4d', f"X: {SECRET}"))
     await site.send(f"{SECRET} / HTTP/1.1\r\n\r\n")
     await site.send(request(f"/x#{SECRET}"))
@@ -704,8 +712,9 @@ async def test_the_access_log_has_no_secret_and_is_json(site: Site) -> None:
     text = (site.folder / "access.log").read_text(encoding="ascii")
     lines = [json.loads(line) for line in text.splitlines()]
     assert SECRET not in text
-    assert [(line["method"], line["path"], line["status"]) for line in lines[:3]] == [
+    assert [(line["method"], line["path"], line["status"]) for line in lines[:4]] == [
         ("POST", "/slurm/v0.0.38/jobs", 200),
+        ("GET", "(hidden: it has a token in it)", 200),
         ("GET", "(hidden: it has a token in it)", 200),
         ("GET", '/a"b\\c', 200),
     ]
