@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import structlog
 
 from gateway.config import Config, SecretFileError
-from gateway.errors import Refusal
+from gateway.errors import Refusal, SignInBusy
 from gateway.observe.audit import AuditTrail, audit_key_file, load_audit_key
 from gateway.observe.audit.keeping import HeadKeeping
 from gateway.observe.health import Health
@@ -26,6 +26,7 @@ from gateway.signin.factor.configured import second_factor
 from gateway.signin.gate import Gate
 from gateway.signin.login import Login
 from gateway.signin.munge import Munge
+from gateway.signin.turns import Turns
 from gateway.slurm.keys import load_signing_key
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules
@@ -78,7 +79,8 @@ class Application:
         self._metrics = Metrics()
         rows = SessionStore(self._database)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
-        login = Login(directory=self._directory, factor=factor, gate=gate, names=names)
+        turns = Turns(config.throttle.at_once, config.throttle.patience, lambda: SignInBusy("too many sign-ins at once"))
+        login = Login(directory=self._directory, factor=factor, gate=gate, names=names, turns=turns)
         sessions = self._sessions = self._know_sessions(login, gate)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
         proofs = Proofs(

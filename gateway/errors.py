@@ -218,6 +218,15 @@ class FactorUnavailable(Unavailable):
     default_hint = "Nothing is wrong with your credentials. Try again in a minute, with the next code; existing sessions go on."
 
 
+class SignInBusy(Unavailable):
+    """Too many sign-ins wait for their turn: those under way, and the requests of people who are in, go first."""
+
+    reason = "sign_in_busy"
+    title = "Too many people sign in at once"
+    default_detail = "Too many sign-ins wait for their turn. Nothing was checked and nothing was used up."
+    default_hint = "Try again in a few seconds; existing sessions go on."
+
+
 class StoreUnavailable(Unavailable):
     """The gateway's own store did not answer: closed, never open."""
 

@@ -11,6 +11,7 @@ from gateway.signin.account import Account, Candidate, Denied
 from gateway.signin.credentials import Credentials
 from gateway.signin.factor import NotEnrolled, NotProved, OutOfStep, Proved, SecondFactor
 from gateway.signin.gate import Attempt, Gate
+from gateway.signin.turns import Turns
 from gateway.slurm.names import NameRules, Subject
 
 
@@ -51,15 +52,20 @@ class SignedIn:
 class Login:
     """Everyone who comes with credentials passes here, whether for a session, for one request, or to enrol."""
 
-    def __init__(self, *, directory: Directory, factor: SecondFactor, gate: Gate, names: NameRules) -> None:
+    def __init__(self, *, directory: Directory, factor: SecondFactor, gate: Gate, names: NameRules, turns: Turns) -> None:
         self._directory = directory
         self._factor = factor
         self._gate = gate
         self._names = names
+        self._turns = turns
 
     async def sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
         """Return who signed in. Raises Throttled, CredentialsRefused, EnrolmentRequired, NotPermitted, DirectoryUnavailable, StoreUnavailable."""
         self._require_form(credentials.otp)
+        async with self._turns:
+            return await self._sign_in(credentials, address, now)
+
+    async def _sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
         candidate = await self._directory.find(credentials.username)
         attempt = await self._gate.enter(candidate.key, address, now)
         try:
@@ -77,6 +83,10 @@ class Login:
 
         For the ways in that replace the code by something else (a ticket). Raises what ``sign_in`` does.
         """
+        async with self._turns:
+            return await self._show_password(username, password, address, now)
+
+    async def _show_password(self, username: str, password: Secret, address: str, now: float) -> tuple[Account, Attempt]:
         candidate = await self._directory.find(username)
         attempt = await self._gate.enter(candidate.key, address, now)
         try:

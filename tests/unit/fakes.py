@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.config import Secret
-from gateway.errors import StoreUnavailable
+from gateway.errors import SignInBusy, StoreUnavailable
 from gateway.observe.audit import Event
 from gateway.signin.account import Account, Candidate, Denied
 from gateway.signin.factor import Outcome
+from gateway.signin.turns import Turns
 from gateway.store.accounts import AccountRow
 from gateway.store.sealing import KeyRing
 from gateway.store.sessions import SessionRow
@@ -201,3 +202,8 @@ class RingSeal:
     async def open(self, sealed: bytes, row: str) -> Secret:
         """Open with whichever key it was sealed under."""
         return self._ring.open(sealed, row)
+
+
+def no_turns() -> Turns:
+    """Turns enough for everybody."""
+    return Turns(1000, 5.0, lambda: SignInBusy("too many at once"))

@@ -22,6 +22,7 @@ from gateway.signin.directory.links import Links
 from gateway.signin.directory.names import spelling
 from gateway.signin.directory.people import People
 from gateway.signin.directory.servers import Servers
+from gateway.signin.turns import Turns
 from gateway.signin.wire import StartTlsRefusedError, WireError, open_wire
 
 # What a question may take at most, in answers: the entry, and some levels of groups.
@@ -39,7 +40,8 @@ class LdapDirectory:
         self._people = People(settings, clock)
         self._servers = Servers(settings.urls, settings.down_for, ticks)
         self._searching, self._proving = Links(), Links()
-        self._turns = asyncio.Semaphore(settings.max_binds)
+        busy = "too many sign-ins wait for the directory"
+        self._turns = Turns(settings.max_binds, settings.queue_timeout, lambda: DirectoryUnavailable(busy))
 
     async def find(self, typed: str) -> Candidate:
         """Return whom a typed name stands for."""
@@ -66,7 +68,7 @@ class LdapDirectory:
             # RFC 4513 section 5.1.2: a bind without a password succeeds, as nobody.
             return "password_empty"
         dn = candidate.entry if isinstance(candidate.entry, str) else self._people.nobody().dn
-        async with _Turn(self._turns, self._settings.queue_timeout):
+        async with self._turns:
             url, link = await self._to_prove_on()
             try:
                 cause = await prove(link, dn, password)
@@ -111,7 +113,7 @@ class LdapDirectory:
     async def _ask(self, question: Callable[[Link], Awaitable[_T]]) -> _T:
         """Return the answer of the first server that has one; a search may be repeated, for it changes nothing."""
         failures = []
-        async with _Turn(self._turns, self._settings.queue_timeout):
+        async with self._turns:
             for url in self._servers.turn():
                 try:
                     answer = await self._ask_one(url, question)
@@ -194,21 +196,3 @@ def _refused(error: ldap.LDAPError) -> str | None:
     if isinstance(controls, list) and (cause := states.of_controls({oid: value for oid, _, value in controls})):
         return cause
     return states.of_message(str(told.get("info", "")))
-
-
-class _Turn:
-    """A place among those who ask at this moment, or 503 after a wait."""
-
-    def __init__(self, turns: asyncio.Semaphore, timeout: float) -> None:
-        self._turns = turns
-        self._timeout = timeout
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise DirectoryUnavailable("too many sign-ins wait for the directory") from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.release()

@@ -28,7 +28,7 @@ from gateway.store.attempts import AttemptStore
 from gateway.store.engine import Database
 from gateway.store.known import KnownAddressStore
 from tests.unit.conftest import sqlite_store
-from tests.unit.fakes import FakeDirectory, FakeFactor
+from tests.unit.fakes import FakeDirectory, FakeFactor, no_turns
 
 NOW = 1_700_000_010.0
 ADDRESS = "192.0.2.7"
@@ -66,6 +66,7 @@ class Stage:
             factor=self.factor,
             gate=Gate(AttemptStore(database), KnownAddressStore(database), settings),
             names=NameRules.of("slurm", (), 1000),
+            turns=no_turns(),
         )
 
     async def refusal(self, who: Credentials | None = None, address: str = ADDRESS, now: float = NOW) -> Refusal:

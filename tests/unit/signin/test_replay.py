@@ -26,7 +26,7 @@ from gateway.store.engine import Database
 from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import KeyRing
 from gateway.store.spent import SpentStore
-from tests.unit.fakes import FakeDirectory, RingSeal
+from tests.unit.fakes import FakeDirectory, RingSeal, no_turns
 
 NOW, ADDRESS = 1_700_000_010.0, "192.0.2.1"
 ALICE = Account(username="alice", uid=2001, groups=frozenset({REQUIRED}))
@@ -41,7 +41,7 @@ async def ways(database: Database) -> dict[str, Way]:
     store, gate = AuthenticatorStore(database), Gate(AttemptStore(database), KnownAddressStore(database), Throttle())
     enrolment = Enrolment(store, SEAL, gate, settings=Settings(), totp=Totp())
     factor = ChosenFactors([TotpFactor(store, SpentStore(database), SEAL, Totp())], store, "")
-    login = Login(directory=FakeDirectory(ALICE), factor=factor, gate=gate, names=NameRules.of("slurm", (), 1000))
+    login = Login(directory=FakeDirectory(ALICE), factor=factor, gate=gate, names=NameRules.of("slurm", (), 1000), turns=no_turns())
     begun = await enrolment.begin("alice", None, origin="ticket", now=NOW)
     row = await enrolment.waiting("alice", begun.id, NOW)
     totp = pyotp.TOTP(begun.secret)
