@@ -123,6 +123,11 @@ class Witness:
             connection.sendall(answer)
 
 
+def hangs_up(connection: socket.socket, _request: Seen) -> None:
+    """Answer nothing, and close."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 def _read(stream: Any) -> Seen | None:
     """Read one request as the plainest of servers would: a head, and as many bytes as its length says."""
     head = b""
@@ -154,8 +159,8 @@ class Chain:
 
 
 @contextlib.contextmanager
-def chain(site: Site, *, settings: str = "", workers: int = 1, nginx: Mapping[str, str] | None = None) -> Iterator[Chain]:
-    """Start one; ``settings`` are more tables of the gateway's file, ``nginx`` replaces words of nginx's."""
+def chain(site: Site, *, settings: Mapping[str, str] | None = None, workers: int = 1, nginx: Mapping[str, str] | None = None) -> Iterator[Chain]:
+    """Start one; ``settings`` are more lines for tables of the gateway's file, by their names, and ``nginx`` replaces words of nginx's."""
     owner = Path(site.told["config"]).parent.stat()
     folder = Path(tempfile.mkdtemp(prefix="sgw-chain-", dir="/var/tmp"))
     with contextlib.ExitStack() as stack:
@@ -165,7 +170,7 @@ def chain(site: Site, *, settings: str = "", workers: int = 1, nginx: Mapping[st
         witness = Witness(folder / "slurm.sock", urlsplit(site.told["slurmrestd"]).path)
         stack.callback(witness.close)
         config, port = folder / "gateway.toml", free_port()
-        config.write_text(_config(Path(site.told["config"]).read_text(), folder, workers) + settings)
+        config.write_text(_config(Path(site.told["config"]).read_text(), folder, workers, settings or {}))
         _write_nginx(site, folder, port, nginx or {})
         for path in (folder, *folder.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid)
@@ -218,7 +223,7 @@ def _lives(site: Site) -> bool:
         return False
 
 
-def _config(text: str, folder: Path, workers: int) -> str:
+def _config(text: str, folder: Path, workers: int, settings: Mapping[str, str]) -> str:
     """Return the site's configuration with a listener and a trail of its own, in front of the witness."""
     for old, new in (
         (r'^listen = ".*"$', f'listen = "unix:{folder}/gateway.sock"'),
@@ -229,6 +234,9 @@ def _config(text: str, folder: Path, workers: int) -> str:
     ):
         text, count = re.subn(f"(?m){old}", new, text)
         assert count == 1, old
+    for table, lines in settings.items():
+        head = f"[{table}]\n"
+        text = text.replace(head, head + lines) if head in text else f"{text}\n{head}{lines}"
     return text
 
 

@@ -23,7 +23,7 @@ PING = "/slurm/v0.0.36/ping"
 LOGIN = "/auth/login"
 REFUSED, MALFORMED = (401, "credentials_refused"), (400, "bad_request")
 # Nothing is counted here, so that all of many attempts are looked at.
-UNCOUNTED = "\n[throttle]\n" + "".join(f"{name} = 1000\n" for name in ("account_address", "account", "address", "codes", "codes_hour", "codes_day"))
+UNCOUNTED = "".join(f"{name} = 1000\n" for name in ("account_address", "account", "address", "codes", "codes_hour", "codes_day"))
 
 
 def basic(pair: str | bytes, otp: str | bytes) -> HeaderList:
@@ -55,7 +55,7 @@ def opens(site: Site, user: str, code: str) -> bool:
 @pytest.fixture(scope="module")
 def uncounted(site: Site) -> Iterator[Chain]:
     """nginx and two workers on the site's store, where no number of failures is too many."""
-    with chain(site, settings=UNCOUNTED, workers=2, nginx={"burst=50": "burst=5000"}) as started:
+    with chain(site, settings={"throttle": UNCOUNTED}, workers=2, nginx={"burst=50": "burst=5000"}) as started:
         yield started
 
 
