@@ -82,6 +82,7 @@ class Witness:
         self._real = real
         self._seen: list[Seen] = []
         self.answer: Answering | None = None
+        self.answering = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(100)
@@ -110,7 +111,11 @@ class Witness:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             while (request := _read(stream)) is not None:
                 self._seen.append(request)
-                (self.answer or self._relay)(connection, request)
+                self.answering += 1
+                try:
+                    (self.answer or self._relay)(connection, request)
+                finally:
+                    self.answering -= 1
 
     def _relay(self, connection: socket.socket, request: Seen) -> None:
         """Ask the real slurmrestd, on a connection of its own that ends with the answer."""
