@@ -193,6 +193,7 @@ def chain(site: Site, *, settings: Mapping[str, str] | None = None, workers: int
 def _start(stack: contextlib.ExitStack, words: list[str], folder: Path, log: str, owner: os.stat_result) -> int:
     """Start a server as the gateway's own user; it ends with the stack."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder)}
+    (folder / log).touch(0o600)
     with (folder / log).open("wb") as stream:
         process = subprocess.Popen(
             words,
