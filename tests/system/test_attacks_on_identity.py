@@ -283,3 +283,53 @@ def test_a_token_in_the_address_is_refused_and_goes_no_further(way: Chain) -> No
     assert [way.site.ask("GET", path, headers=[(BEARER, f"Bearer {token}")]).status for path in paths] == [400] * 3
     assert way.witness.taken() == []
     assert token not in (way.folder / "access.log").read_text() + (way.folder / "gateway.log").read_text()
+
+
+# ---- Personal tokens -----------------------------------------------------------------------------------------------------------------------------
+
+
+def made(site: Site, session: str, **asked: object) -> tuple[str, str]:
+    answer = site.ask("POST", "/auth/tokens", headers=[(BEARER, f"Bearer {session}")], body=json.dumps({"name": "ci", **asked}).encode())
+    assert answer.status == 201, answer.body
+    return (BEARER, f"Bearer {answer.json['token']}")
+
+
+@pytest.fixture(scope="module")
+def session(site: Site) -> str:
+    return str(site.login("adele", site.fresh_code("adele")).json["token"])
+
+
+WIDER = [
+    ("POST", "/slurm/v0.0.36/job/submit"), ("POST", "/slurm/v0.0.36/ping"), ("DELETE", "/slurm/v0.0.36/job/1"), ("GET", "/slurm/v0.0.42/reconfigure"),
+    ("GET", "//slurm/v0.0.42/%72econfigure/"), ("GET", "/slurm/v0.0.44/job/1/requeue"), ("GET", "/clusters/demo/slurm/v0.0.42/reconfigure"),
+    ("POST", "/slurmdb/v0.0.36/users"), ("DELETE", "/slurmdb/v0.0.36/user/bob"), ("POST", "/slurm/v0.0.36/../v0.0.36/job/submit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scopes", [["read"], ["GET /slurm/**"], ["GET /slurm/*/ping"], ["GET /**"]], ids=str)
+def test_a_token_for_reading_changes_nothing_in_any_spelling(way: Chain, session: str, scopes: list[str]) -> None:
+    token = made(way.site, session, scopes=scopes)
+    assert way.site.ask("GET", PING, headers=[token]).status == 200
+    way.witness.taken()
+    answers = {(method, path): way.site.ask(method, path, headers=[token], body=b"{}" if method == "POST" else None) for method, path in WIDER}
+    assert {answer.status for answer in answers.values()} <= {400, 403}
+    assert way.witness.taken() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "tree"),
+    [
+        ("POST", "/auth/tokens", {"name": "more", "scopes": ["admin"]}),
+        ("GET", "/auth/tokens", None),
+        ("GET", "/auth/sessions", None),
+        ("POST", "/auth/stepup", {"otp": "123456"}),
+        ("POST", "/auth/totp", {}),
+        ("POST", "/auth/login", {}),
+        ("POST", "//auth/%74okens/", {"name": "more"}),
+    ],
+)
+def test_a_personal_token_makes_sees_and_signs_in_to_nothing_more(way: Chain, session: str, method: str, path: str, tree: object) -> None:
+    token = made(way.site, session)
+    answer = way.site.ask(method, path, headers=[token], body=json.dumps(tree).encode() if tree is not None else None, source=new_address())
+    assert answer.status in {400, 403}
+    assert b"sgw_" not in answer.body

@@ -21,6 +21,7 @@ from tests.system.chain import Chain, at_once, chain, family, new_address
 from tests.system.support import Answer, Site, one_time_code
 from tests.system.test_attacks_on_signing_in import PING, basic
 
+TOKEN = "bob's token"
 WRONG = f"Wr0ng-{secrets.token_hex(8)}"
 WRONG_CODE = f"no-code-{secrets.token_hex(8)}"
 
@@ -51,7 +52,9 @@ def known(site: Site, used: dict[str, str]) -> dict[str, bytes]:
         f"{name}, in {how}": spell(value) for name, value in raw.items() for how, spell in (("hex", hexadecimal), ("base64", base64.b64encode))
     }
     people = {f"{name}'s password": told["password"] for name, told in site.told["users"].items()}
-    texts = {**used, **people, "the service account's password": (gateway / "ldap-password").read_text().strip()}
+    # Names are compared in small letters.
+    folded = {f"{name} in small letters": password.lower() for name, password in people.items()}
+    texts = {**used, **people, **folded, "the service account's password": (gateway / "ldap-password").read_text().strip()}
     texts["the directory administrator's password"] = site.told["ldap"]["admin_password"]
     return {**raw, **spelled, **{name: text.encode() for name, text in texts.items()}}
 
@@ -61,7 +64,16 @@ def hexadecimal(raw: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def day(site: Site) -> Iterator[Day]:
+def _forgiven(site: Site) -> Iterator[None]:
+    """Nothing is held against bob when the day begins, nor when other tests go on."""
+    site.gateway("users", "unlock", "bob")
+    yield
+    for user in ("bob", "carol"):
+        site.gateway("users", "unlock", user)
+
+
+@pytest.fixture(scope="module")
+def day(site: Site, _forgiven: None) -> Iterator[Day]:
     site.gateway("disenroll", "bob", check=False)
     enrolled = json.loads(site.gateway("enroll", "bob", "--json").stdout)
     code = one_time_code(enrolled["secret"], int(time.time() // 30))
@@ -70,8 +82,8 @@ def day(site: Site) -> Iterator[Day]:
     with chain(site, settings={"log": 'level = "debug"\nreads = true\n'}) as way:
         first = way.site.login("bob", code)
         again = way.site.login("bob", enrolled["recovery_codes"][0])
-        used |= {"bob's token": first.json["token"], "bob's second token": again.json["token"]}
-        answers = [*attempts(way.site, used, code), *calls(way.site, used["bob's token"])]
+        used |= {TOKEN: first.json["token"], "bob's second token": again.json["token"]}
+        answers = [*attempts(way.site, used, code), *calls(way.site, used[TOKEN]), *enrolment(way.site, used)]
         used |= {f"a minted JWT, {number}": request.all("X-SLURM-USER-TOKEN")[0] for number, request in enumerate(way.witness.taken())}
         site.gateway("check")
         yield Day(way=way, secrets=known(site, used), answers=answers, folders=(site.state, way.folder))
@@ -115,6 +127,28 @@ def calls(site: Site, token: str) -> list[Answer]:
         site.ask("GET", f"/{token}"),
         site.ask("POST", "/auth/login", headers=[bearer], body=job),
     ]
+
+
+def enrolment(site: Site, used: dict[str, str]) -> list[Answer]:
+    """Begin to enrol one authenticator more, redeem a ticket wrongly, and make a personal token; what is shown of them is a secret from then on."""
+    bearer = ("Authorization", f"Bearer {used[TOKEN]}")
+    begun = site.ask("POST", "/auth/totp", headers=[bearer], body=b"")
+    made = site.ask("POST", "/auth/tokens", headers=[bearer], body=json.dumps({"name": "ci", "scopes": ["read"]}).encode())
+    used |= {"another TOTP secret": begun.json["secret"], "a personal token": made.json["token"]}
+    used["carol's ticket"] = json.loads(site.gateway("enroll", "--ticket", "carol", "--json").stdout)["ticket"]
+    ticket = {"username": "carol", "password": WRONG, "ticket": used["carol's ticket"]}
+    personal = ("Authorization", f"Bearer {used['a personal token']}")
+    bodies: dict[str, tuple[tuple[str, str], str, object]] = {
+        "a wrong first code": (bearer, "/auth/totp/confirm", {"otp": WRONG_CODE}),
+        "a wrong step-up": (bearer, "/auth/stepup", {"otp": used["recovery code 0"]}),
+        "a malformed step-up": (bearer, "/auth/stepup", {"otp": [used["recovery code 1"]]}),
+        "a ticket and a wrong password": (("X-Nothing", "x"), "/auth/totp", ticket),
+        "a ticket for a code": (("X-Nothing", "x"), "/auth/login", {"username": "carol", "password": WRONG, "otp": used["carol's ticket"]}),
+        "a personal token that makes more": (personal, "/auth/tokens", {"name": used["a personal token"]}),
+    }
+    calls = {name: (header, path, json.dumps(tree).encode()) for name, (header, path, tree) in bodies.items()}
+    asked = at_once(lambda call: site.ask("POST", call[1], headers=[call[0]], body=call[2], source=new_address()), calls)
+    return [*asked.values(), site.ask("GET", "/auth/tokens", headers=[bearer]), site.ask("GET", "/auth/sessions", headers=[bearer])]
 
 
 def files(folders: Iterable[Path]) -> Iterator[Path]:
@@ -181,7 +215,8 @@ def test_what_the_gateway_keeps_is_for_its_own_user_alone(day: Day) -> None:
 def test_the_store_has_no_secret_but_sealed(day: Day) -> None:
     stored = b"".join(path.read_bytes() for path in (day.folders[0] / "gateway").glob("gateway.db*"))
     assert b"bob" in stored
-    assert day.found_in(stored) == set()
+    # Failures are counted under the name that was typed, in small letters, for as long as they count.
+    assert {name for name in day.found_in(stored) if not name.endswith("in small letters")} == set()
     assert not any(day.secrets[name].replace(b"-", b"") in stored for name in day.secrets if name.startswith("recovery"))
 
 
