@@ -85,8 +85,11 @@ def bad_passwords(right: str) -> dict[str, tuple[object, tuple[int, str]]]:
 
 def test_a_password_that_is_none_opens_nothing(site: Site) -> None:
     code, cases = site.fresh_code("bob"), bad_passwords(site.password("bob"))
+    before = len(site.audit_lines(cause="password_malformed"))
     got = outcomes(lambda case: by_json(site, "bob", case[0], code), cases)
     assert got == {name: expected for name, (_, expected) in cases.items()}
+    # None of them came as far as the directory, which has its own ideas of an empty one.
+    assert len(site.audit_lines(cause="password_malformed")) - before == list(got.values()).count(REFUSED)
     assert opens(site, "bob", code)
 
 
