@@ -280,3 +280,16 @@ def test_a_code_older_than_one_that_was_used_is_refused_in_every_way(site: Site,
     code = site.fresh_code("bob")
     assert by_json(site, "bob", site.password("bob"), one_time_code(site.secret("bob"), int(time.time() // 30) + 1)).status == 200
     assert outcomes(lambda way: way(uncounted.site, code), WAYS) == dict.fromkeys(WAYS, REFUSED)
+
+
+def test_a_code_that_opened_or_refreshed_a_session_does_neither_again(site: Site, uncounted: Chain) -> None:
+    code = site.fresh_code("bob")
+    later = one_time_code(site.secret("bob"), int(time.time() // 30) + 1)
+    bearer = [("Authorization", f"Bearer {by_json(site, 'bob', site.password('bob'), code).json['token']}")]
+
+    def step_up(otp: str) -> tuple[int, str | None]:
+        answer = uncounted.site.ask("POST", "/auth/stepup", headers=bearer, body=json.dumps({"otp": otp}).encode(), source=new_address())
+        return answer.status, answer.reason
+
+    assert [step_up(code), step_up(later), step_up(later), step_up(code)] == [REFUSED, (200, None), REFUSED, REFUSED]
+    assert outcomes(lambda way: way(uncounted.site, later), WAYS) == dict.fromkeys(WAYS, REFUSED)
