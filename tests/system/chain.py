@@ -166,6 +166,8 @@ class Chain:
 @contextlib.contextmanager
 def chain(site: Site, *, settings: Mapping[str, str] | None = None, workers: int = 1, nginx: Mapping[str, str] | None = None) -> Iterator[Chain]:
     """Start one; ``settings`` are more lines for tables of the gateway's file, by their names, and ``nginx`` replaces words of nginx's."""
+    # Alice's session is opened at the site's own door, in whose trail other tests look for it.
+    site.token("alice")
     owner = Path(site.told["config"]).parent.stat()
     folder = Path(tempfile.mkdtemp(prefix="sgw-chain-", dir="/var/tmp"))
     with contextlib.ExitStack() as stack:

@@ -18,7 +18,6 @@ HIDDEN = "GET /slurm/v0.0.36/diag HTTP/1.1\r\nHost: 127.0.0.1\r\nX-SLURM-USER-NA
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
     with chain(site) as started:
-        started.site.token("alice")
         yield started
 
 

@@ -34,7 +34,6 @@ effect = "allow"
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
     with chain(site, settings={"[policy.rules]": RULES}) as started:
-        started.site.token("alice")
         yield started
 
 

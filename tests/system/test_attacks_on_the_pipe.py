@@ -27,7 +27,6 @@ LIMIT = 50 * MIB
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
     with chain(site, nginx={"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 30s": "client_body_timeout 1s"}) as started:
-        started.site.token("alice")
         yield started
 
 

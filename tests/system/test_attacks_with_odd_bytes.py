@@ -20,7 +20,6 @@ ODD = ["x\n{}\n", "x\r\n{}\r\n", "x\r{}", "x\0{}", "x\u2028{}\u2029", "x\x85{}",
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
     """A chain of its own, so that its logs hold what this file sends and no more."""
-    site.token("alice")  # at the other door
     with chain(site) as started:
         yield started
 
