@@ -25,6 +25,8 @@ logger = structlog.get_logger()
 # An id of ours, as secrets.token_hex(16) makes them.
 _ITEM = re.compile(r"[0-9a-f]{32}")
 _GRACE = 1.0
+# Causes that say that nobody has the name which was typed: it may be a password, typed into the wrong place.
+_NOBODYS = frozenset({"user_unknown", "domain_foreign"})
 _VERSIONS = (HttpVersion10, HttpVersion11)
 
 
@@ -185,6 +187,8 @@ class FrontDoor:
 
     async def _refused(self, context: Context, refusal: Refusal) -> web.StreamResponse:
         context.reason, context.cause = refusal.reason, refusal.cause
+        if refusal.cause in _NOBODYS:
+            context.username = None
         self._metrics.refusals.labels(refusal.reason).inc()
         response = problem.response(refusal, context.id, proxied=context.kind == "slurm")
         self._seal(context, response)

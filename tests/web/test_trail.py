@@ -86,8 +86,16 @@ async def test_a_refused_sign_in_is_in_the_trail_with_its_true_cause(house: Hous
         await house.enrol()
     answer = await house.ask("POST", "/auth/login", fakes.basic(username, password, otp or await house.code(username)))
     (line,) = await house.audit()
-    assert (line["event"], line["cause"], line["user"], line["status"]) == ("refusal", cause, username, answer.status)
+    assert (line["event"], line["cause"], line["status"]) == ("refusal", cause, answer.status)
+    assert line.get("user") == (None if cause == "user_unknown" else username)
     assert cause.encode() not in answer.body
+
+
+async def test_a_password_that_was_typed_as_a_name_is_written_down_nowhere(house: House) -> None:
+    await house.ask("POST", "/auth/login", fakes.basic("Not-a-name-but-a-password", "x", "123456"))
+    lines = await house.audit()
+    assert [line["cause"] for line in lines] == ["user_unknown"]
+    assert "Not-a-name" not in repr(lines) + house.log
 
 
 async def test_a_sign_out_is_in_the_trail(house: House) -> None:

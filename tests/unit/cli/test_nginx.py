@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.cli import nginx
 from gateway.cli.main import main
+from gateway.errors import CommandError
 
 SITE = {
     "--server-name": "slurm.example.org",
@@ -292,3 +297,21 @@ def test_with_one_node_nothing_is_ever_sent_again(capsys: pytest.CaptureFixture[
     text = rendered(capsys, *words("render", SITE))
     assert "proxy_next_upstream off;" in statements(text)
     assert "sgw_once" not in text
+
+
+OPTIONS = ["certificate", "certificate_key", "access_log", "login_rate", "login_burst", "max_body"]
+ANYTHING = st.text(max_size=30) | st.from_regex(r"/[a-z ;{}$'\"\n\\#]{0,12}") | st.from_regex(r"[0-9]{1,5}(?:r/[sm]|[kKmM])?[ ;\n]?")
+
+
+@given(st.sampled_from([*OPTIONS, "server_name", "listen", "redirect_listen", "gateway"]), ANYTHING)
+def test_no_value_adds_a_statement(option: str, value: str) -> None:
+    given_: dict[str, object] = {name.lstrip("-").replace("-", "_"): text for name, text in SITE.items()} | {
+        "server_name": ["slurm.example.org"], "listen": ["443"], "redirect_listen": ["80"], "gateway": ["unix:/run/gateway.sock"],
+        "access_log": "/var/log/a.log", "login_rate": "5r/s", "login_burst": "50", "max_body": "50m", "config": None,
+    }  # fmt: skip
+    plain = nginx.site_text(argparse.Namespace(**given_))
+    try:
+        text = nginx.site_text(argparse.Namespace(**given_ | {option: value if option in OPTIONS else [value]}))
+    except CommandError:
+        return
+    assert [text.count(character) for character in ";{}\n"] == [plain.count(character) for character in ";{}\n"]

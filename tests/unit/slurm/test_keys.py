@@ -9,6 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, KeySerializationEncryption, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import Cluster, Endpoint, SecretFileError
 from gateway.slurm.keys import HmacKey, RsaKey, load_signing_key
@@ -117,3 +119,22 @@ def test_an_hmac_key_may_look_like_a_key_of_another_kind(tmp_path: Path, rsa_key
     head, claims, signature = load_signing_key(hmac_cluster(path)).sign(CLAIMS).split(".")
     digest = hmac.digest(path.read_bytes(), f"{head}.{claims}".encode(), "sha256")
     assert base64.urlsafe_b64decode(signature + "=") == digest
+
+
+ARMOUR = st.sampled_from([b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"ENCRYPTED PRIVATE KEY", b"OPENSSH PRIVATE KEY", b"CERTIFICATE"])
+PEM = st.builds(
+    lambda kind, raw: b"-----BEGIN %s-----\n%s-----END %s-----\n" % (kind, base64.encodebytes(raw), kind), ARMOUR, st.binary(max_size=200)
+)
+
+
+@given(st.binary(max_size=100) | PEM)
+def test_whatever_stands_for_a_private_key_is_refused_in_our_own_words(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    with pytest.raises(SecretFileError):
+        load_signing_key(rsa_cluster(private_file(tmp_path_factory.mktemp("key"), content)))
+
+
+@given(st.binary(min_size=32, max_size=300))
+def test_any_bytes_that_are_enough_sign(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    head, payload, signature = load_signing_key(hmac_cluster(private_file(tmp_path_factory.mktemp("key"), content))).sign(CLAIMS).split(".")
+    expected = hmac.digest(content, f"{head}.{payload}".encode(), "sha256")
+    assert base64.urlsafe_b64decode(signature + "=") == expected

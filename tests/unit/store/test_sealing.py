@@ -350,3 +350,18 @@ def test_a_change_that_fails_leaves_the_ring_and_nothing_beside_it(tmp_path: Pat
     with RingEditor(path) as editor, pytest.raises(OSError, match="No space"):
         editor.stage()
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("ring", LINE)]
+
+
+KEY_LINES = st.builds(
+    lambda name, key: name + b":" + base64.b64encode(key), st.from_regex(rb"k[0-9]{1,3}", fullmatch=True), st.binary(min_size=31, max_size=33)
+)
+
+
+@given(st.binary(max_size=200) | st.lists(KEY_LINES | st.binary(max_size=8), max_size=4).map(b"\n".join))
+def test_whatever_a_ring_file_holds_it_is_a_ring_that_works_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = ring_file(tmp_path_factory.mktemp("ring"), content)
+    try:
+        ring = load_key_ring(path)
+    except SecretFileError:
+        return
+    assert ring.open(ring.seal(b"secret", ROW), ROW).reveal() == b"secret"

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from unittest.mock import Mock
 
 import pytest
 from aiohttp import streams, web
 from aiohttp.base_protocol import BaseProtocol
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, RequestTimeout, TooLarge
 from gateway.web.body import json_object, pieces, whole
@@ -87,3 +90,15 @@ def test_anything_else_is_refused_and_told_the_keys(content: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         json_object(content, required=KEYS[0], optional=KEYS[1])
     assert '"otp", "name"' in refused.value.hint
+
+
+OBJECTS = st.dictionaries(st.sampled_from(["otp", "name", "id", "", "\0"]), st.none() | st.integers() | st.text() | st.lists(st.text()))
+
+
+@given(st.binary(max_size=200) | OBJECTS.map(json.dumps).map(str.encode) | st.integers(1, 100_000).map(lambda depth: b'{"otp":' * depth))
+def test_whatever_a_body_is_it_is_an_object_with_the_keys_or_refused(body: bytes) -> None:
+    try:
+        tree = json_object(body, required=frozenset({"otp"}), optional=frozenset({"id"}))
+    except BadRequest:
+        return
+    assert {"otp"} <= set(tree) <= {"otp", "id"}

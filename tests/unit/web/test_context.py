@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import ipaddress
+import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as searching
+from hypothesis import strategies as st
 
 from gateway.config import Server
-from gateway.web.context import client_name, open_context
+from gateway.web.context import client_name, holds_secret, open_context
 from tests.unit.web.conftest import Make, Peer
 
 PROXY = "198.51.100.1"
@@ -97,3 +102,32 @@ def test_what_a_client_calls_itself_is_kept_printable_and_short(make: Make, said
 
 def test_a_client_without_a_name_has_none(make: Make) -> None:
     assert client_name(make()) == ""
+
+
+# What nginx, or whoever is in its place, may have written into a header.
+VALUES = st.text(st.characters(codec="latin-1"), max_size=80) | st.from_regex(r"[0-9a-fA-F.:, %]{0,40}", fullmatch=True)
+# The fixture makes a new request each time it is called.
+searching_with_make = searching(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@searching_with_make
+@given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
+def test_whatever_the_headers_say_there_is_one_id_and_an_address_or_none(make: Make, forwarded: list[str], ids: list[str]) -> None:
+    fields = [*(("X-Forwarded-For", value) for value in forwarded), *(("X-Request-ID", value) for value in ids)]
+    context = open_context(make(fields=fields), settings())
+    assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", context.id)
+    assert context.address == "local" or ipaddress.ip_address(context.address)
+
+
+@searching_with_make
+@given(st.text(st.characters(codec="latin-1"), max_size=400))
+def test_whatever_a_client_calls_itself_is_short_and_printable(make: Make, said: str) -> None:
+    assert re.fullmatch(r"[ -~]{0,400}", client_name(make(fields=[("User-Agent", said)])))
+
+
+@searching_with_make
+@given(st.text(st.characters(codec="ascii", exclude_characters="?#"), max_size=60), st.from_regex(r"sgw_[0-9A-Za-z]{49}", fullmatch=True))
+def test_a_token_anywhere_in_a_path_is_seen_and_not_noted(make: Make, around: str, token: str) -> None:
+    target = f"/{around}{token}"
+    assert holds_secret(target)
+    assert token not in open_context(make(target=target), settings()).path

@@ -5,6 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.web import enrolment
@@ -41,3 +43,11 @@ def test_other_keys_than_were_asked_for_are_malformed(tree: dict[str, object]) -
 @pytest.mark.parametrize("tree", [{"a": 1}, {"a": 1, "b": 2}])
 def test_the_keys_that_were_asked_for_are_fine(tree: dict[str, object]) -> None:
     assert enrolment._keys(tree, {"a"}, {"b"}) == tree
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it makes a new request each time it is called
+@given(st.text(st.characters(codec="latin-1"), max_size=60))
+def test_whatever_the_host_is_what_is_left_has_no_port(make: Make, said: str) -> None:
+    name = enrolment._host(make(fields=[("Host", said)]))
+    assert said.lower().startswith(name)
+    assert said.lower()[len(name) :].lstrip(":0123456789") == ""
