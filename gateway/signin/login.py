@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,7 +68,7 @@ class Login:
 
     async def _sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
         candidate = await self._directory.find(credentials.username)
-        attempt = await self._gate.enter(candidate.key, address, now)
+        attempt = await self._gate.enter(_counted_under(candidate), address, now)
         try:
             account = await self._password(candidate, credentials.password)
             await self._gate.enter_code(attempt, now)
@@ -88,7 +89,7 @@ class Login:
 
     async def _show_password(self, username: str, password: Secret, address: str, now: float) -> tuple[Account, Attempt]:
         candidate = await self._directory.find(username)
-        attempt = await self._gate.enter(candidate.key, address, now)
+        attempt = await self._gate.enter(_counted_under(candidate), address, now)
         try:
             account = await self._password(candidate, password)
         except Refusal as refusal:
@@ -142,6 +143,13 @@ class Login:
         """Let a failed guess stand; a replayed code was no guess, and an outage is nobody's."""
         if not isinstance(refusal, CredentialsRefused) or refusal.cause == "code_used":
             await self._gate.forget(attempt)
+
+
+def _counted_under(candidate: Candidate) -> str:
+    """Return the name that attempts are counted under; of a name that nobody has a hash: it may be a password typed into the wrong place."""
+    if isinstance(candidate.account, Account):
+        return candidate.key
+    return "?" + hashlib.sha256(candidate.key.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def _proved(outcome: Proved | NotProved | OutOfStep | NotEnrolled) -> str:

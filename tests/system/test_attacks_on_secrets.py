@@ -215,8 +215,7 @@ def test_what_the_gateway_keeps_is_for_its_own_user_alone(day: Day) -> None:
 def test_the_store_has_no_secret_but_sealed(day: Day) -> None:
     stored = b"".join(path.read_bytes() for path in (day.folders[0] / "gateway").glob("gateway.db*"))
     assert b"bob" in stored
-    # Failures are counted under the name that was typed, in small letters, for as long as they count.
-    assert {name for name in day.found_in(stored) if not name.endswith("in small letters")} == set()
+    assert set(day.found_in(stored)) == set()
     assert not any(day.secrets[name].replace(b"-", b"") in stored for name in day.secrets if name.startswith("recovery"))
 
 
