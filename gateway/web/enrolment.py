@@ -246,8 +246,11 @@ class EnrolmentHandlers:
                 method=context.request.method,
                 path=context.path,
                 session=context.identity.session_id if context.identity else None,
+                kind=context.identity.kind if context.identity else None,
                 factor="totp",
-                cause=f"{origin}: {authenticator_id} {name}".rstrip(),
+                cause=f"by_{origin}",
+                target=authenticator_id,
+                name=name or None,
             )
         )
 

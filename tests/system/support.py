@@ -189,7 +189,7 @@ class Site:
     def audit_lines(self, **wanted: object) -> list[dict[str, Any]]:
         """Return the lines of the audit trail, rotated or not, that have these fields."""
         files = sorted(path for path in (self.state / "gateway").glob("audit.jsonl*") if path.suffix != ".head")
-        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        lines = sorted((json.loads(line) for file in files for line in file.read_text().splitlines()), key=lambda line: int(line["seq"]))
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
 
