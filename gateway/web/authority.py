@@ -1,9 +1,7 @@
-"""Whether somebody we know may make a call: where their token may be used, what for, and what the policy says."""
+"""Whether somebody we know may make a call: what their token may be used for, and what the policy says."""
 
 from __future__ import annotations
 
-from gateway.errors import NotPermitted
-from gateway.policy.networks import allows
 from gateway.policy.route import Route
 from gateway.policy.rules import Request, Rules
 from gateway.policy.scopes import refusal
@@ -20,12 +18,6 @@ class Authority:
     def permit(self, context: Context, identity: Identity, way: Route) -> None:
         """Return if the call is permitted, noting the rule in ``context``; raise NotPermitted or SecondFactorStale otherwise."""
         method = context.request.method
-        if not allows(identity.networks, context.address):
-            raise NotPermitted(
-                "token_network",
-                detail="This token may not be used from the address that the request comes from.",
-                hint="Send the request from one of the token's networks, or make a token for this one.",
-            )
         if refused := refusal(identity.scopes, method, way.path):
             raise refused
         decision = self._rules.decide(

@@ -89,20 +89,6 @@ def test_a_token_is_used_for_what_it_was_made_for_and_the_scope_that_is_missing_
 
 
 @pytest.mark.parametrize(
-    ("address", "cause"), [("10.1.2.3", None), ("::ffff:10.1.2.3", None), ("192.0.2.7", "token_network"), ("x", "token_network")]
-)
-def test_a_token_is_used_from_its_networks(make: Make, address: str, cause: str | None) -> None:
-    refused = refusal(opened(make, "GET", address), alice(kind="token", networks=("10.0.0.0/8",)), f"{V}/ping")
-    assert (refused.cause if refused else None) == cause
-
-
-def test_a_scope_lets_nobody_do_what_the_policy_denies(make: Make) -> None:
-    refused = refusal(opened(make, "GET"), alice(kind="token", scopes=("admin",), groups=frozenset()), f"{V}/ping")
-    assert refused is not None
-    assert refused.cause == "policy:default"
-
-
-@pytest.mark.parametrize(
     ("criteria", "matches"),
     [
         ({"clusters": ["main"]}, True),
