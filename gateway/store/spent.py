@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.tables import spent
@@ -17,14 +18,16 @@ class SpentStore:
     async def spend(self, kind: str, digest: bytes, *, now: float, expires_at: float) -> bool:
         """Use it up, in one atomic statement; tell whether it was still to be had. It is remembered until ``expires_at``."""
         statement = self._database.insert(spent).values(kind=kind, digest=digest, expires_at=expires_at)
-        async with self._database.write() as connection:
-            await connection.execute(delete(spent).where(spent.c.expires_at < now))
+
+        def change(connection: Connection) -> bool:
+            connection.execute(delete(spent).where(spent.c.expires_at < now))
             # What was kept is asked back: of an INSERT, not every driver counts the rows.
-            kept = await connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]).returning(spent.c.kind))
+            kept = connection.execute(statement.on_conflict_do_nothing(index_elements=["kind", "digest"]).returning(spent.c.kind))
             return kept.first() is not None
+
+        return await self._database.write(change)
 
     async def is_spent(self, kind: str, digest: bytes, now: float) -> bool:
         """Tell whether it was used up, and is still remembered."""
         query = select(spent.c.kind).where(spent.c.kind == kind, spent.c.digest == digest, spent.c.expires_at >= now)
-        async with self._database.read() as connection:
-            return (await connection.execute(query)).first() is not None
+        return await self._database.read(lambda connection: connection.execute(query).first() is not None)
