@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, RowMapping, String, Table, Text, delete, func, insert, select, text
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, Select, String, Table, Text, delete, func, insert, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -80,18 +82,38 @@ async def write_backup(database: Database, write: Callable[[bytes], object], *, 
     def question(connection: Connection) -> None:
         line({"format": _FORMAT, "version": _VERSION, "revision": revision, "at": now})
         for table in metadata.sorted_tables:
-            for row in _rows(connection, table):
-                line({"table": table.name, "row": {name: _encoded(value) for name, value in row.items()}})
-                counts[table.name] += 1
+            with connection.execute(_some_at_a_time(table)) as rows:
+                for row in rows.mappings():
+                    require_attention()
+                    line({"table": table.name, "row": {name: _encoded(value) for name, value in row.items()}})
+                    counts[table.name] += 1
         line({"end": {"rows": counts, "sha256": digest.hexdigest()}})
 
-    await database.snapshot(question)
+    with _attended() as require_attention:
+        await database.snapshot(question)
     return counts
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[RowMapping]:
-    """Read a table, some rows at a time."""
-    return iter(connection.execute(select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_AT_ONCE)).mappings())
+@contextlib.contextmanager
+def _attended() -> Iterator[Callable[[], None]]:
+    """Give a function that breaks off what is under way on a thread when whoever waits for it has gone, as on an interrupt.
+
+    Short transactions are run to their end; these may last an hour.
+    """
+    gone = threading.Event()
+
+    def require_attention() -> None:
+        if gone.is_set():
+            raise BackupError("it was broken off")
+
+    try:
+        yield require_attention
+    finally:
+        gone.set()
+
+
+def _some_at_a_time(table: Table) -> Select[Any]:
+    return select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_AT_ONCE)
 
 
 def _encoded(value: object) -> object:
@@ -269,9 +291,11 @@ async def restore(database: Database, reader: Reader, wanted: Wanted, *, replace
         for table, rows in _batches(reader, wanted, now, left_out):
             _put(database, connection, table, [{**row, **used.get(row.get("code_sha256", b""), {})} for row in rows])
             restored[table.name] += len(rows)
+            require_attention()
 
     try:
-        await database.write(change)
+        with _attended() as require_attention:
+            await database.write(change)
     except StoreUnavailable as error:
         if isinstance(error.__cause__, DBAPIError) and not error.__cause__.connection_invalidated and _is_about_values(error.__cause__):
             raise BackupError("it holds something twice, or something that the store does not take") from None
