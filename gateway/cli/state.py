@@ -79,7 +79,7 @@ async def _write(database: Database, path: Path, file: BinaryIO) -> Mapping[str,
         try:
             file.write(line)
         except OSError as error:
-            # Named here, for what fails within a transaction would be taken for a failure of the store.
+            # Named here, for what fails within a question would be taken for a failure of the store.
             raise _cannot_be_written(path, error) from None
 
     return await write_backup(database, write, revision=newest_revision(), now=time.time())

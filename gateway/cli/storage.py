@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from gateway.config import Config
 from gateway.errors import CommandError, Refusal, StoreUnavailable
-from gateway.store.engine import Database, explanation, open_database
+from gateway.store.engine import Database, open_database
+from gateway.store.failures import explanation
 from gateway.store.migrate import migrate
 
 _T = TypeVar("_T")

@@ -36,7 +36,7 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
     # Alembic and asyncio tell their ordinary doings at INFO.
-    for chatty in ("alembic", "asyncio", "aiosqlite"):
+    for chatty in ("alembic", "asyncio"):
         logging.getLogger(chatty).setLevel(max(_LEVELS[level], logging.WARNING))
 
 

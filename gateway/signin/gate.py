@@ -37,10 +37,13 @@ class Gate:
     async def enter(self, account: str, address: str, now: float) -> Attempt:
         """Count an attempt to show the password of ``account``; raise Throttled instead when there were too many."""
         account = _bounded(account)
-        since = now - self._settings.known_address
-        known = await self._known.is_known(account, throttle.address_key(address), since)
         attempt = Attempt(id=secrets.token_hex(16), account=account, address=address)
-        exceeded = await self._attempts.reserve(attempt.id, throttle.password_limits(self._settings, account, address, known=known), now)
+        exceeded = await self._attempts.enter(
+            attempt.id,
+            self._known.asking(account, throttle.address_key(address), now - self._settings.known_address),
+            lambda known: throttle.password_limits(self._settings, account, address, known=known),
+            now,
+        )
         if exceeded is not None:
             raise throttle.refusal(exceeded, now)
         return attempt
@@ -63,8 +66,8 @@ class Gate:
 
     async def passed(self, attempt: Attempt, now: float) -> None:
         """Take back an attempt that succeeded, and remember where it came from."""
-        await self._attempts.release(attempt.id)
-        await self._known.note(attempt.account, throttle.address_key(attempt.address), now, self._settings.known_address)
+        note = self._known.noting(attempt.account, throttle.address_key(attempt.address), now, self._settings.known_address)
+        await self._attempts.release(attempt.id, also=note)
 
     async def unknown_token(self, address: str, now: float) -> None:
         """Count a token that nobody has; raise Throttled when there were too many from ``address``."""

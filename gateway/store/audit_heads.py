@@ -32,11 +32,9 @@ class AuditHeadStore:
         statement = self._database.insert(audit_heads).values(values)
         changed = {name: statement.excluded[name] for name in ("seq", "line_sha256", "at")}
         forwards = statement.on_conflict_do_update(index_elements=["trail"], set_=changed, where=audit_heads.c.seq < statement.excluded.seq)
-        async with self._database.write() as connection:
-            await connection.execute(forwards)
+        await self._database.write(lambda connection: connection.execute(forwards))
 
     async def all(self) -> tuple[AuditHead, ...]:
         """Return every head, by trail."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(audit_heads).order_by(audit_heads.c.trail))).mappings()
-            return tuple(AuditHead(**row) for row in rows)
+        query = select(audit_heads).order_by(audit_heads.c.trail)
+        return await self._database.read(lambda connection: tuple(AuditHead(**row) for row in connection.execute(query).mappings()))

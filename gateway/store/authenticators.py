@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.tables import authenticators, recovery_codes
@@ -49,10 +49,9 @@ class AuthenticatorStore:
 
     async def of(self, username: str) -> tuple[AuthenticatorRow, ...]:
         """Return the authenticators of ``username``, confirmed or not, oldest first."""
-        query = select(authenticators).where(authenticators.c.username == username).order_by(authenticators.c.created_at, authenticators.c.id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return tuple(AuthenticatorRow(**row) for row in rows)
+        return await self._database.read(
+            lambda connection: tuple(AuthenticatorRow(**row) for row in connection.execute(_OF, {"owner": username}).mappings())
+        )
 
     async def add(self, row: AuthenticatorRow, code_digests: tuple[bytes, ...] = (), *, most: int, pending_since: float = 0.0) -> str | None:
         """Keep ``row`` and, if there are any, these recovery codes in the place of older ones; return why it was not kept, or None.
@@ -61,19 +60,21 @@ class AuthenticatorStore:
         ``too_many`` (``most`` there already) and ``name_taken``.
         """
         mine = authenticators.c.username == row.username
-        async with self._database.write(f"authenticators/{row.username}") as connection:
-            await connection.execute(
-                delete(authenticators).where(mine, authenticators.c.confirmed_at.is_(None), authenticators.c.created_at < pending_since)
-            )
-            names = (await connection.execute(select(authenticators.c.name).where(mine))).scalars().all()
+
+        def change(connection: Connection) -> str | None:
+            stale = (authenticators.c.confirmed_at.is_(None), authenticators.c.created_at < pending_since)
+            connection.execute(delete(authenticators).where(mine, *stale))
+            names = connection.execute(select(authenticators.c.name).where(mine)).scalars().all()
             if len(names) >= most:
                 return "too_many"
             if row.name in names:
                 return "name_taken"
-            await connection.execute(insert(authenticators).values(row.values()))
+            connection.execute(insert(authenticators).values(row.values()))
             if code_digests:
-                await self._replace_codes(connection, row.username, code_digests)
-        return None
+                _replace_codes(connection, row.username, code_digests)
+            return None
+
+        return await self._database.write(change, _lock(row.username))
 
     async def confirm(self, authenticator_id: str, step: int, code_digests: tuple[bytes, ...], now: float, *, first: bool = False) -> bool:
         """Confirm with the code of ``step``, which is used up, and replace its owner's recovery codes; tell whether it waited for that.
@@ -81,82 +82,99 @@ class AuthenticatorStore:
         ``first`` confirms it only while its owner has no other that is confirmed.
         """
         table = authenticators.c
-        async with self._database.read() as connection:
-            username = (await connection.execute(select(table.username).where(table.id == authenticator_id))).scalar_one_or_none()
-        if username is None:
-            return False
+        owner = select(table.username).where(table.id == authenticator_id)
         waits = (table.id == authenticator_id, table.confirmed_at.is_(None), table.last_step < step)
-        async with self._database.write(f"authenticators/{username}") as connection:
-            if first and await self._confirmed(connection, username):
+
+        def change(connection: Connection) -> bool:
+            username = connection.execute(owner).scalar_one_or_none()
+            if username is None:
                 return False
-            result = await connection.execute(update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step))
+            # Of two that are confirmed at once, the second must see the first, and its codes to replace them.
+            self._database.lock(connection, _lock(username))
+            if first and _confirmed(connection, username):
+                return False
+            result = connection.execute(update(authenticators).where(*waits).values(confirmed_at=now, last_used_at=now, last_step=step))
             if result.rowcount != 1:
                 return False
-            # Of two that are confirmed at once, the second must see the codes of the first to replace them.
-            await self._database.lock(connection, f"authenticators/{username}")
-            await self._replace_codes(connection, username, code_digests)
-        return True
+            _replace_codes(connection, username, code_digests)
+            return True
+
+        return await self._database.write(change)
 
     async def remove(self, username: str, authenticator_id: str) -> bool:
         """Remove one authenticator of ``username``, and the recovery codes if no other is confirmed; tell whether it was there."""
-        async with self._database.write(f"authenticators/{username}") as connection:
-            return await self._remove(connection, username, authenticator_id)
+        return await self._database.write(lambda connection: _remove(connection, username, authenticator_id), _lock(username))
 
     async def remove_one_of_several(self, username: str, authenticator_id: str) -> str | None:
         """Remove one authenticator of ``username`` unless no other is confirmed; return why not (``unknown``, ``last``), or None."""
-        async with self._database.write(f"authenticators/{username}") as connection:
-            if await self._confirmed(connection, username) == [authenticator_id]:
+
+        def change(connection: Connection) -> str | None:
+            if _confirmed(connection, username) == [authenticator_id]:
                 return "last"
-            return None if await self._remove(connection, username, authenticator_id) else "unknown"
+            return None if _remove(connection, username, authenticator_id) else "unknown"
 
-    async def _remove(self, connection: AsyncConnection, username: str, authenticator_id: str) -> bool:
-        where = (authenticators.c.id == authenticator_id, authenticators.c.username == username)
-        if (await connection.execute(delete(authenticators).where(*where))).rowcount != 1:
-            return False
-        if not await self._confirmed(connection, username):
-            await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
-        return True
-
-    async def _confirmed(self, connection: AsyncConnection, username: str) -> list[str]:
-        """Return the ids of the authenticators of ``username`` that are confirmed."""
-        query = select(authenticators.c.id).where(authenticators.c.username == username, authenticators.c.confirmed_at.is_not(None))
-        return list((await connection.execute(query)).scalars())
+        return await self._database.write(change, _lock(username))
 
     async def remove_all_of(self, username: str) -> int:
         """Remove the authenticators of ``username`` and the recovery codes; return how many authenticators there were."""
-        async with self._database.write(f"authenticators/{username}") as connection:
-            await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
-            result = await connection.execute(delete(authenticators).where(authenticators.c.username == username))
-        return result.rowcount
+
+        def change(connection: Connection) -> int:
+            _replace_codes(connection, username, ())
+            return connection.execute(delete(authenticators).where(authenticators.c.username == username)).rowcount
+
+        return await self._database.write(change, _lock(username))
 
     async def claim_step(self, authenticator_id: str, step: int, now: float) -> bool:
         """Use up ``step`` and every one before it; tell whether it was still to be had (RFC 6238 section 5.2)."""
-        where = (authenticators.c.id == authenticator_id, authenticators.c.last_step < step)
-        async with self._database.write() as connection:
-            result = await connection.execute(update(authenticators).where(*where).values(last_step=step, last_used_at=now))
-        return result.rowcount == 1
+        values = {"authenticator": authenticator_id, "step": step, "now": now}
+        return await self._database.write(lambda connection: connection.execute(_CLAIM, values).rowcount) == 1
 
     async def claim_recovery_code(self, username: str, digest: bytes, now: float) -> bool:
         """Use up the recovery code with this digest; tell whether it was there and unused."""
         codes = recovery_codes.c
-        async with self._database.write() as connection:
-            result = await connection.execute(
-                update(recovery_codes).where(codes.code_sha256 == digest, codes.username == username, codes.used_at.is_(None)).values(used_at=now)
-            )
-        return result.rowcount == 1
+        where = (codes.code_sha256 == digest, codes.username == username, codes.used_at.is_(None))
+        statement = update(recovery_codes).where(*where).values(used_at=now)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
 
     async def recovery_codes_left(self, username: str) -> int:
         """Return how many recovery codes of ``username`` are unused."""
-        where = (recovery_codes.c.username == username, recovery_codes.c.used_at.is_(None))
-        async with self._database.read() as connection:
-            return int((await connection.execute(select(func.count()).where(*where))).scalar_one())
+        query = select(func.count()).where(recovery_codes.c.username == username, recovery_codes.c.used_at.is_(None))
+        return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
     async def replace_recovery_codes(self, username: str, code_digests: tuple[bytes, ...]) -> None:
         """Keep these recovery codes of ``username`` in the place of all others."""
-        async with self._database.write(f"authenticators/{username}") as connection:
-            await self._replace_codes(connection, username, code_digests)
+        await self._database.write(lambda connection: _replace_codes(connection, username, code_digests), _lock(username))
 
-    async def _replace_codes(self, connection: AsyncConnection, username: str, digests: tuple[bytes, ...]) -> None:
-        await connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
-        if digests:
-            await connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])
+
+def _lock(username: str) -> str:
+    return f"authenticators/{username}"
+
+
+def _confirmed(connection: Connection, username: str) -> list[str]:
+    """Return the ids of the authenticators of ``username`` that are confirmed."""
+    query = select(authenticators.c.id).where(authenticators.c.username == username, authenticators.c.confirmed_at.is_not(None))
+    return list(connection.execute(query).scalars())
+
+
+def _remove(connection: Connection, username: str, authenticator_id: str) -> bool:
+    where = (authenticators.c.id == authenticator_id, authenticators.c.username == username)
+    if connection.execute(delete(authenticators).where(*where)).rowcount != 1:
+        return False
+    if not _confirmed(connection, username):
+        _replace_codes(connection, username, ())
+    return True
+
+
+def _replace_codes(connection: Connection, username: str, digests: tuple[bytes, ...]) -> None:
+    connection.execute(delete(recovery_codes).where(recovery_codes.c.username == username))
+    if digests:
+        connection.execute(insert(recovery_codes), [{"code_sha256": digest, "username": username} for digest in digests])
+
+
+# Built once: they are asked with every sign-in.
+_OF = select(authenticators).where(authenticators.c.username == bindparam("owner")).order_by(authenticators.c.created_at, authenticators.c.id)
+_CLAIM = (
+    update(authenticators)
+    .where(authenticators.c.id == bindparam("authenticator"), authenticators.c.last_step < bindparam("step"))
+    .values(last_step=bindparam("step"), last_used_at=bindparam("now"))
+)

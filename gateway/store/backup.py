@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import math
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, String, Table, Text, delete, func, insert, select, text
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, Select, String, Table, Text, delete, func, insert, select, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import StoreUnavailable
 from gateway.store.engine import Database
@@ -66,7 +68,10 @@ class Outcome:
 
 
 async def write_backup(database: Database, write: Callable[[bytes], object], *, revision: str, now: float) -> Mapping[str, int]:
-    """Hand the store, as it is at one moment, to ``write`` line by line; return the number of rows by table. Raises StoreUnavailable."""
+    """Hand the store, as it is at one moment, to ``write`` line by line; return the number of rows by table. Raises StoreUnavailable.
+
+    ``write`` is called on another thread.
+    """
     digest, counts = hashlib.sha256(), {table.name: 0 for table in metadata.sorted_tables}
 
     def line(fields: Mapping[str, object]) -> None:
@@ -74,20 +79,41 @@ async def write_backup(database: Database, write: Callable[[bytes], object], *, 
         digest.update(encoded)
         write(encoded)
 
-    line({"format": _FORMAT, "version": _VERSION, "revision": revision, "at": now})
-    async with database.snapshot() as connection:
+    def question(connection: Connection) -> None:
+        line({"format": _FORMAT, "version": _VERSION, "revision": revision, "at": now})
         for table in metadata.sorted_tables:
-            async for row in _rows(connection, table):
-                line({"table": table.name, "row": {name: _encoded(value) for name, value in row.items()}})
-                counts[table.name] += 1
-    line({"end": {"rows": counts, "sha256": digest.hexdigest()}})
+            with connection.execute(_some_at_a_time(table)) as rows:
+                for row in rows.mappings():
+                    require_attention()
+                    line({"table": table.name, "row": {name: _encoded(value) for name, value in row.items()}})
+                    counts[table.name] += 1
+        line({"end": {"rows": counts, "sha256": digest.hexdigest()}})
+
+    with _attended() as require_attention:
+        await database.snapshot(question)
     return counts
 
 
-async def _rows(connection: AsyncConnection, table: Table) -> AsyncIterator[Mapping[str, Any]]:
-    result = await connection.stream(select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_AT_ONCE))
-    async for row in result.mappings():
-        yield dict(row)
+@contextlib.contextmanager
+def _attended() -> Iterator[Callable[[], None]]:
+    """Give a function that breaks off what is under way on a thread when whoever waits for it has gone, as on an interrupt.
+
+    Short transactions are run to their end; these may last an hour.
+    """
+    gone = threading.Event()
+
+    def require_attention() -> None:
+        if gone.is_set():
+            raise BackupError("it was broken off")
+
+    try:
+        yield require_attention
+    finally:
+        gone.set()
+
+
+def _some_at_a_time(table: Table) -> Select[Any]:
+    return select(table).order_by(*table.primary_key.columns).execution_options(yield_per=_AT_ONCE)
 
 
 def _encoded(value: object) -> object:
@@ -241,13 +267,12 @@ def _renewed(table: Table, row: dict[str, Any], wanted: Wanted, now: float) -> d
 
 async def require_empty(database: Database) -> None:
     """Raise NotEmptyError when the store holds something that people have made; raise StoreUnavailable."""
-    async with database.read() as connection:
-        await _require_empty(connection)
+    await database.read(_require_empty)
 
 
-async def _require_empty(connection: AsyncConnection) -> None:
+def _require_empty(connection: Connection) -> None:
     for table in _OWN:
-        if (await connection.execute(select(func.count()).select_from(table))).scalar_one():
+        if connection.execute(select(func.count()).select_from(table)).scalar_one():
             raise NotEmptyError
 
 
@@ -257,15 +282,20 @@ async def restore(database: Database, reader: Reader, wanted: Wanted, *, replace
     Raises BackupError, NotEmptyError and StoreUnavailable, and has then changed nothing.
     """
     restored, left_out = _no_rows(), _no_rows()
+
+    def change(connection: Connection) -> None:
+        _lock(database, connection)
+        if not replace:
+            _require_empty(connection)
+        used = _cleared(connection)
+        for table, rows in _batches(reader, wanted, now, left_out):
+            _put(database, connection, table, [{**row, **used.get(row.get("code_sha256", b""), {})} for row in rows])
+            restored[table.name] += len(rows)
+            require_attention()
+
     try:
-        async with database.write() as connection:
-            await _lock(database, connection)
-            if not replace:
-                await _require_empty(connection)
-            used = await _cleared(connection)
-            for table, rows in _batches(reader, wanted, now, left_out):
-                await _put(database, connection, table, [{**row, **used.get(row.get("code_sha256", b""), {})} for row in rows])
-                restored[table.name] += len(rows)
+        with _attended() as require_attention:
+            await database.write(change)
     except StoreUnavailable as error:
         if isinstance(error.__cause__, DBAPIError) and not error.__cause__.connection_invalidated and _is_about_values(error.__cause__):
             raise BackupError("it holds something twice, or something that the store does not take") from None
@@ -277,19 +307,19 @@ def _is_about_values(error: DBAPIError) -> bool:
     return type(error).__name__ in {"IntegrityError", "DataError"}
 
 
-async def _lock(database: Database, connection: AsyncConnection) -> None:
+def _lock(database: Database, connection: Connection) -> None:
     """Keep a running gateway from adding anything between the look and the end; on SQLite nobody else writes anyway."""
     if not database.is_sqlite:
         names = ", ".join(table.name for table in metadata.sorted_tables)
-        await connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+        connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
 
 
-async def _cleared(connection: AsyncConnection) -> Mapping[bytes, Mapping[str, float]]:
+def _cleared(connection: Connection) -> Mapping[bytes, Mapping[str, float]]:
     """Remove what people have made; return the recovery codes that were used, which stay used."""
     query = select(recovery_codes.c.code_sha256, recovery_codes.c.used_at).where(recovery_codes.c.used_at.is_not(None))
-    used = {bytes(digest): {"used_at": at} for digest, at in (await connection.execute(query)).all()}
+    used = {bytes(digest): {"used_at": at} for digest, at in connection.execute(query)}
     for table in (*_OWN, accounts):
-        await connection.execute(delete(table))
+        connection.execute(delete(table))
     return used
 
 
@@ -311,12 +341,12 @@ def _batches(reader: Reader, wanted: Wanted, now: float, left_out: Counter[str])
         yield current, batch
 
 
-async def _put(database: Database, connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+def _put(database: Database, connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     later = _MERGED.get(table.name)
     if later is None:
-        await connection.execute(insert(table), rows)
+        connection.execute(insert(table), rows)
         return
     statement = database.insert(table)
     keys = [column.name for column in table.primary_key.columns]
     new = {name: statement.excluded[name] for name in table.columns.keys() if name not in keys}  # noqa: SIM118 - not a dictionary
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=table.c[later] < statement.excluded[later]), rows)
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=table.c[later] < statement.excluded[later]), rows)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from collections.abc import Callable
+
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.tables import known_addresses
@@ -13,17 +16,33 @@ class KnownAddressStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._note = database.insert(known_addresses)
+        self._note = self._note.on_conflict_do_update(index_elements=["username", "address"], set_={"last_at": self._note.excluded.last_at})
 
     async def is_known(self, username: str, address: str, since: float) -> bool:
         """Tell whether ``username`` has signed in from ``address`` since then."""
-        where = (known_addresses.c.username == username, known_addresses.c.address == address, known_addresses.c.last_at >= since)
-        async with self._database.read() as connection:
-            return (await connection.execute(select(known_addresses.c.last_at).where(*where))).first() is not None
+        return await self._database.read(self.asking(username, address, since))
+
+    def asking(self, username: str, address: str, since: float) -> Callable[[Connection], bool]:
+        """Return ``is_known`` as a part of a transaction."""
+        values = {"who": username, "where": address, "since": since}
+        return lambda connection: connection.execute(_FIND, values).first() is not None
 
     async def note(self, username: str, address: str, now: float, keep: float) -> None:
         """Note that ``username`` signed in from ``address``, and forget what is older than ``keep`` seconds."""
-        values = {"username": username, "address": address, "last_at": now}
-        statement = self._database.insert(known_addresses).values(values)
-        async with self._database.write() as connection:
-            await connection.execute(delete(known_addresses).where(known_addresses.c.last_at < now - keep))
-            await connection.execute(statement.on_conflict_do_update(index_elements=["username", "address"], set_={"last_at": now}))
+        await self._database.write(self.noting(username, address, now, keep))
+
+    def noting(self, username: str, address: str, now: float, keep: float) -> Callable[[Connection], None]:
+        """Return ``note`` as a part of a transaction."""
+
+        def change(connection: Connection) -> None:
+            connection.execute(_SWEEP, {"before": now - keep})
+            connection.execute(self._note, {"username": username, "address": address, "last_at": now})
+
+        return change
+
+
+# Built once: they are asked with every sign-in.
+_known = known_addresses.c
+_FIND = select(_known.last_at).where(_known.username == bindparam("who"), _known.address == bindparam("where"), _known.last_at >= bindparam("since"))
+_SWEEP = delete(known_addresses).where(_known.last_at < bindparam("before"))

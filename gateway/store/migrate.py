@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -23,7 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from gateway.config import SecretFileError, Store
 from gateway.errors import StoreUnavailable
-from gateway.store.engine import explanation, open_database
+from gateway.store import postgresql
+from gateway.store.failures import FOREIGN, explanation
 from gateway.store.sqlite import database_path, is_sqlite
 
 _PATIENCE = 10.0  # seconds that another command may keep the file
@@ -57,7 +57,7 @@ def migrate(store: Store) -> None:
     if is_sqlite(store.url):
         _migrate_file(store.url)
     else:
-        asyncio.run(_migrate_server(store))
+        _migrate_server(store)
 
 
 def _migrate_file(url: str) -> None:
@@ -78,17 +78,16 @@ def _migrate_file(url: str) -> None:
         raise StoreUnavailable(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-async def _migrate_server(store: Store) -> None:
-    database = open_database(store, limit=_LONGEST)
+def _migrate_server(store: Store) -> None:
+    engine = postgresql.engine(store, _LONGEST)
     try:
-        async with database.write("migrations") as connection:
-            await connection.run_sync(lambda sync: command.upgrade(_alembic(sync), "head"))
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"the database: {explanation(error.__cause__)}") from error
-    except AlembicError as error:
+        with engine.begin() as connection:
+            postgresql.lock(connection, "migrations")
+            command.upgrade(_alembic(connection), "head")
+    except (*FOREIGN, AlembicError) as error:
         raise StoreUnavailable(f"the database: {explanation(error)}") from error
     finally:
-        await database.close()
+        engine.dispose()
 
 
 def _keep_a_log(path: Path) -> None:
@@ -122,7 +121,7 @@ def shape_problem(store: Store) -> str | None:
     """
     if is_sqlite(store.url):
         return _file_problem(store.url)
-    return asyncio.run(_server_problem(store))
+    return _server_problem(store)
 
 
 def _file_problem(url: str) -> str | None:
@@ -137,18 +136,19 @@ def _file_problem(url: str) -> str | None:
     return None if _is_known(current) else f"{path} {_FROM_THE_FUTURE}"
 
 
-async def _server_problem(store: Store) -> str | None:
-    database = open_database(store)
+def _server_problem(store: Store) -> str | None:
+    engine = postgresql.engine(store, store.busy_timeout)
     may_create = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
     try:
-        async with database.read() as connection:
-            current = await connection.run_sync(_revision)
-            creates = (await connection.execute(may_create)).scalar_one()
-    except StoreUnavailable as error:
+        with engine.connect() as connection:
+            current, creates = _revision(connection), connection.execute(may_create).scalar_one()
+    except SecretFileError:
         # What is wrong with the file of the password is said where it is named.
-        return None if isinstance(error.__cause__, SecretFileError) else f"the database cannot be used: {explanation(error.__cause__)}"
+        return None
+    except FOREIGN as error:
+        return f"the database cannot be used: {explanation(error)}"
     finally:
-        await database.close()
+        engine.dispose()
     if not _is_known(current):
         return f"the database {_FROM_THE_FUTURE}"
     if not creates:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, distinct, func, literal, or_, select
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.sessions import SESSION, TOKEN
@@ -43,8 +44,11 @@ class PeopleStore:
             "sessions": _count(sessions.c.username, sessions.c.kind == SESSION, sessions.c.expires_at > now, in_use),
             "tokens": _count(sessions.c.username, sessions.c.kind == TOKEN, sessions.c.expires_at > now),
         }
-        async with self._database.read() as connection:
-            counts = {name: Counter({row[0]: row[1] for row in await connection.execute(query)}) for name, query in queries.items()}
+
+        def question(connection: Connection) -> dict[str, Counter[str]]:
+            return {name: Counter({row[0]: row[1] for row in connection.execute(query)}) for name, query in queries.items()}
+
+        counts = await self._database.read(question)
         names = sorted(set().union(*counts.values()))
         del counts["known"]
         return tuple(Person(username=name, **{what: of[name] for what, of in counts.items()}) for name in names)
@@ -55,8 +59,8 @@ class PeopleStore:
             and_(attempts.c.scope == scope, attempts.c.key.startswith(key, autoescape=True) if key.endswith("|") else attempts.c.key == key)
             for scope, key in keys
         ]
-        async with self._database.read() as connection:
-            return int((await connection.execute(select(func.count(distinct(attempts.c.attempt))).where(or_(*matches)))).scalar_one())
+        query = select(func.count(distinct(attempts.c.attempt))).where(or_(*matches))
+        return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
 
 def _count(username: ColumnElement[str], *where: ColumnElement[bool]) -> Select[str, int]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import waiting
+from psycopg import pq, waiting
 from psycopg.abc import PQGen
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Connection, Engine, make_url
 
 from gateway.config import SecretFileError, Store, read_secret
+from gateway.store.threads import Job, Threads, one_by_one
 
 _T = TypeVar("_T")
 
@@ -28,8 +30,8 @@ _SERVER_SHARE = 0.9
 _POOL = 4
 
 
-class BoundedConnection(psycopg.AsyncConnection[Any]):
-    """A connection that is closed when the server leaves a question unanswered for ``limit`` seconds, or when the asker goes away.
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that is closed when the server leaves a question unanswered for ``limit`` seconds.
 
     The driver would try to cancel the statement first, and wait for the answer to that; a server that hangs gives none.
     Closed, the connection is no danger: the server rolls its transaction back as soon as it notices.
@@ -37,17 +39,15 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
 
     limit: float | None = None
 
-    async def wait(self, gen: PQGen[_T], interval: float = 0.0, timeout: float | None = None) -> _T:  # noqa: ASYNC109 - the driver's own signature
+    def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = None) -> _T:  # noqa: ARG002 - the driver's own signature
         """Return what the server answers; raise OperationalError when it does not in time."""
         try:
-            async with asyncio.timeout(self.limit):
-                return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-        except TimeoutError:
+            return waiting.wait(gen, self.pgconn.socket, interval=interval, timeout=self.limit)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+                raise
             self.pgconn.finish()
             raise psycopg.OperationalError("the server does not answer") from None
-        except asyncio.CancelledError:
-            self.pgconn.finish()
-            raise
 
 
 def is_guarded(host: str) -> bool:
@@ -108,23 +108,23 @@ def read_password(path: Path) -> str:
     return password
 
 
-def engine(store: Store, limit: float) -> AsyncEngine:
+def engine(store: Store, limit: float) -> Engine:
     """Return an engine whose connections are checked before use; nothing is opened before the first statement.
 
-    The password is read for each connection, off the loop: a new one in its file is good from then on.
+    The password is read for each connection: a new one in its file is good from then on.
     """
     arguments = parameters(store, limit)
 
-    async def connect() -> BoundedConnection:
+    def connect() -> BoundedConnection:
         file = store.password_file
-        password = {} if file is None else {"password": await asyncio.to_thread(read_password, file)}
-        connection = await BoundedConnection.connect(**{**arguments, **password})
+        password = {} if file is None else {"password": read_password(file)}
+        connection = BoundedConnection.connect(**{**arguments, **password})
         connection.limit = limit
         return connection
 
-    return create_async_engine(
+    return create_engine(
         "postgresql+psycopg://",
-        async_creator=connect,
+        creator=connect,
         # What is read under an advisory lock must be what is there then, not what was there before the lock was waited for.
         isolation_level="READ COMMITTED",
         pool_size=_POOL,
@@ -134,3 +134,67 @@ def engine(store: Store, limit: float) -> AsyncEngine:
         use_native_hstore=False,
         hide_parameters=True,
     )
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Wait, within a transaction, for all who hold the lock ``name``, and hold it to the end."""
+    connection.execute(_LOCK, {"lock": name})
+
+
+class Transactions:
+    """Transactions on a server, each on a thread that has a connection. Raise what Threads and the changes do.
+
+    Whoever waits is answered within ``limit`` seconds. A thread may hang a little longer, and gives up by itself: on a connection that does not
+    answer after as long again, on one that is not made after ``connect_timeout``.
+    """
+
+    def __init__(self, store: Store, limit: float) -> None:
+        self._engine = engine(store, limit)
+        self._limit = limit
+        self._threads = Threads(_POOL, one_by_one)
+
+    async def write(self, change: Callable[[Connection], _T], name: str | None) -> _T:
+        """Run ``change`` in a transaction, under the lock ``name`` if there is one."""
+
+        def work(job: Job) -> _T:
+            with self._engine.begin() as connection:
+                if name is not None:
+                    lock(connection, name)
+                changed = change(connection)
+                job.require()
+                return changed
+
+        return await self._do(work)
+
+    async def read(self, question: Callable[[Connection], _T]) -> _T:
+        """Run ``question`` outside a transaction."""
+
+        def work(_job: Job) -> _T:
+            with self._engine.connect() as connection:
+                return question(connection.execution_options(isolation_level="AUTOCOMMIT"))
+
+        return await self._do(work)
+
+    async def snapshot(self, question: Callable[[Connection], _T]) -> _T:
+        """Run ``question`` on a connection that sees the store as it was at its first statement."""
+
+        def work(_job: Job) -> _T:
+            with self._engine.connect() as connection:
+                return question(connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True))
+
+        return await self._do(work)
+
+    async def _do(self, work: Callable[[Job], _T]) -> _T:
+        done: _T = await self._threads.do(work, self._limit)
+        return done
+
+    async def close(self) -> None:
+        """Finish what was handed over, and close every connection."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._threads.close()
+        self._engine.dispose()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
+from sqlalchemy.engine import Connection
 
 from gateway.store.authenticators import seal_row
 from gateway.store.engine import Database
@@ -71,15 +73,18 @@ async def _batches(database: Database) -> AsyncIterator[list[Sealed]]:
     columns = (authenticators.c.id, authenticators.c.username, authenticators.c.sealed_secret)
     while True:
         query = select(*columns).where(authenticators.c.id > after).order_by(authenticators.c.id).limit(_AT_ONCE)
-        async with database.read() as connection:
-            batch = [Sealed(id=row[0], username=row[1], secret=row[2]) for row in await connection.execute(query)]
+        batch = await database.read(partial(_sealed, query))
         if not batch:
             return
         yield batch
         after = batch[-1].id
 
 
+def _sealed(query: Select[str, str, bytes], connection: Connection) -> list[Sealed]:
+    return [Sealed(id=row[0], username=row[1], secret=row[2]) for row in connection.execute(query)]
+
+
 async def _replace(database: Database, old: Sealed, new: bytes) -> int:
     where = (authenticators.c.id == old.id, authenticators.c.sealed_secret == old.secret)
-    async with database.write() as connection:
-        return (await connection.execute(update(authenticators).where(*where).values(sealed_secret=new))).rowcount
+    statement = update(authenticators).where(*where).values(sealed_secret=new)
+    return await database.write(lambda connection: connection.execute(statement).rowcount)

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.tables import sessions
@@ -57,58 +58,63 @@ class SessionStore:
 
         Nothing is kept, and False returned, when the person has ``most`` of that kind already.
         """
-        async with self._database.write(f"sessions/{row.username}") as connection:
-            await connection.execute(delete(sessions).where(sessions.c.expires_at < row.created_at))
+
+        def change(connection: Connection) -> bool:
+            connection.execute(_SWEEP, {"before": row.created_at})
             if most is not None:
                 mine = (sessions.c.username == row.username, sessions.c.kind == row.kind)
-                if (await connection.execute(select(func.count()).where(*mine))).scalar_one() >= most:
+                if connection.execute(select(func.count()).where(*mine)).scalar_one() >= most:
                     return False
-            await connection.execute(insert(sessions).values(row.values()))
-        return True
+            connection.execute(_INSERT, row.values())
+            return True
+
+        return await self._database.write(change, f"sessions/{row.username}")
 
     async def find(self, token_sha256: bytes) -> SessionRow | None:
         """Return the session whose token has this digest."""
-        async with self._database.read() as connection:
-            result = await connection.execute(select(sessions).where(sessions.c.token_sha256 == token_sha256))
-            row = result.mappings().one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(_FIND, {"digest": token_sha256}).mappings().one_or_none())
         return None if row is None else SessionRow.of(row)
 
     async def of(self, kind: str, username: str | None = None) -> tuple[SessionRow, ...]:
         """Return the sessions of a kind, of one person or of all, newest first."""
         where = [sessions.c.kind == kind] + ([] if username is None else [sessions.c.username == username])
-        query = select(sessions).where(*where).order_by(sessions.c.created_at.desc(), sessions.c.id)
-        async with self._database.read() as connection:
-            return tuple(SessionRow.of(row) for row in (await connection.execute(query)).mappings())
+        return await self._all(select(sessions).where(*where).order_by(sessions.c.created_at.desc(), sessions.c.id))
 
     async def lately_used(self, since: float, most: int) -> tuple[SessionRow, ...]:
         """Return up to ``most`` sessions used since then, the latest first."""
-        query = select(sessions).where(sessions.c.last_used_at >= since).order_by(sessions.c.last_used_at.desc()).limit(most)
-        async with self._database.read() as connection:
-            return tuple(SessionRow.of(row) for row in (await connection.execute(query)).mappings())
+        return await self._all(select(sessions).where(sessions.c.last_used_at >= since).order_by(sessions.c.last_used_at.desc()).limit(most))
+
+    async def _all(self, query: Select[Any]) -> tuple[SessionRow, ...]:
+        return await self._database.read(lambda connection: tuple(SessionRow.of(row) for row in connection.execute(query).mappings()))
 
     async def touch(self, session_id: str, now: float) -> None:
         """Note that the session was used at ``now``."""
-        async with self._database.write() as connection:
-            await connection.execute(update(sessions).where(sessions.c.id == session_id, sessions.c.last_used_at < now).values(last_used_at=now))
+        await self._database.write(lambda connection: connection.execute(_TOUCH, {"session": session_id, "now": now}))
 
     async def prove_again(self, session_id: str, factor: str, now: float) -> bool:
         """Note that the second factor was proved at ``now``; tell whether the session was there."""
-        async with self._database.write() as connection:
-            result = await connection.execute(update(sessions).where(sessions.c.id == session_id).values(second_factor_at=now, factor=factor))
-        return result.rowcount == 1
+        statement = update(sessions).where(sessions.c.id == session_id).values(second_factor_at=now, factor=factor)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
 
     async def end(self, session_id: str, *, kind: str | None = None, username: str | None = None) -> SessionRow | None:
         """Remove the session, if it is of that kind and that person's; return what was removed."""
         where = [sessions.c.id == session_id]
         where += [] if kind is None else [sessions.c.kind == kind]
         where += [] if username is None else [sessions.c.username == username]
-        async with self._database.write() as connection:
-            row = (await connection.execute(delete(sessions).where(*where).returning(sessions))).mappings().one_or_none()
+        statement = delete(sessions).where(*where).returning(sessions)
+        row = await self._database.write(lambda connection: connection.execute(statement).mappings().one_or_none())
         return None if row is None else SessionRow.of(row)
 
     async def end_all_of(self, username: str, *, kind: str | None = None) -> int:
         """Remove every session of ``username``, or those of a kind; return how many there were."""
         where = [sessions.c.username == username] + ([] if kind is None else [sessions.c.kind == kind])
-        async with self._database.write() as connection:
-            result = await connection.execute(delete(sessions).where(*where))
-        return result.rowcount
+        return await self._database.write(lambda connection: connection.execute(delete(sessions).where(*where)).rowcount)
+
+
+# Built once: they are asked with every sign-in, or with every request.
+_INSERT = insert(sessions)
+_SWEEP = delete(sessions).where(sessions.c.expires_at < bindparam("before"))
+_FIND = select(sessions).where(sessions.c.token_sha256 == bindparam("digest"))
+_TOUCH = (
+    update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.last_used_at < bindparam("now")).values(last_used_at=bindparam("now"))
+)

@@ -1,7 +1,7 @@
 """SQLite: how each connection is set up, and one writer that commits together what waits together.
 
-Each commit is flushed to the disk, and only one transaction can be open for writing. So transactions take turns on one connection, each
-in a savepoint of its own, and one commit keeps them all; nobody is told that theirs is kept before it is on the disk.
+Each commit is flushed to the disk, and only one transaction can be open for writing. So changes are run one after the other on one thread and
+one connection, each in a savepoint of its own, and one commit keeps them all; nobody is told that theirs is kept before it is on the disk.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from gateway.store.failures import FOREIGN, as_ours
+from gateway.store.threads import Job, Threads, one_by_one
 
 _T = TypeVar("_T")
 
-# Readers of one worker, and its writer; statements are short and few, for the sessions' cache sees to it.
-_POOL = 5
+# Readers of one worker, beside its writer; statements are short and few, for the sessions' cache sees to it.
+_READERS = 3
 # Whoever came first waits for those who are kept together with them; so many, and no more.
 _MOST_TOGETHER = 64
 
@@ -37,18 +37,19 @@ def database_path(url: str) -> Path:
     return Path(make_url(url).database or "")
 
 
-def engine(url: str, busy_timeout: float) -> AsyncEngine:
+def engine(url: str, busy_timeout: float) -> Engine:
     """Return an engine without transactions of its own: each statement stands alone, but within what the Writer begins."""
-    made = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(database_path(url))),
-        pool_size=_POOL,
+    made = create_engine(
+        URL.create("sqlite", database=str(database_path(url))),
+        pool_size=_READERS + 1,
         max_overflow=0,
         pool_timeout=busy_timeout,
-        connect_args={"timeout": busy_timeout},
+        # A connection is used by one thread at a time, but not always by the same.
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
     )
-    event.listen(made.sync_engine, "connect", _prepare)
+    event.listen(made, "connect", _prepare)
     return made
 
 
@@ -61,167 +62,113 @@ def _prepare(connection: Any, _record: Any) -> None:  # noqa: ANN401 - SQLAlchem
     cursor.close()
 
 
-class _Undisturbed(AsyncConnection):
-    """A connection whose statements run to their end although the asker goes away; only then are they told to go.
+class Transactions:
+    """Transactions on a file: changes on one thread, questions on a few others. Raise what Threads and the changes do."""
 
-    Broken off within a statement, the connection, and with it the transactions of others, would be lost.
-    """
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        self._engine = engine(url, busy_timeout)
+        self._patience = busy_timeout
+        self._writer = Writer(self._engine)
+        self._writing = Threads(1, self._writer.together, most=_MOST_TOGETHER)
+        self._reading = Threads(_READERS, one_by_one)
 
-    __slots__ = ()
+    async def write(self, change: Callable[[Connection], _T], _lock: str | None) -> _T:
+        """Run ``change`` when it is its turn, which it waits for no longer than ``busy_timeout``; every change waits for every other."""
+        changed: _T = await self._writing.do(change, self._patience)
+        return changed
 
-    async def execute(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the class above has it
-        """Execute a statement of SQLAlchemy's."""
-        return await _to_its_end(super().execute(*arguments, **options))
+    async def read(self, question: Callable[[Connection], _T]) -> _T:
+        """Run ``question`` on a connection of its own."""
 
-    async def exec_driver_sql(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
-        """Execute a statement in SQLite's own words."""
-        return await _to_its_end(super().exec_driver_sql(*arguments, **options))
+        def ask(job: Job) -> _T:
+            job.begun = True
+            with self._engine.connect() as connection:
+                return question(connection)
 
+        answer: _T = await self._reading.do(ask, self._patience)
+        return answer
 
-async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # whoever would have had it has gone
-        raise
+    async def snapshot(self, question: Callable[[Connection], _T]) -> _T:
+        """Run ``question`` on a connection that sees the store as it was at its first statement."""
 
+        def ask(connection: Connection) -> _T:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                return question(connection)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
 
-class _Turn:
-    """One transaction on its way: granted a connection, or refused one; ended, to be kept or not; and kept, or failed."""
+        return await self.read(ask)
 
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.granted: asyncio.Future[_Undisturbed] = loop.create_future()
-        self.wanted: asyncio.Future[bool] = loop.create_future()
-        self.outcome: asyncio.Future[Exception | None] = loop.create_future()
+    async def close(self) -> None:
+        """Finish what was handed over, and close every connection."""
+        await asyncio.to_thread(self._close)
 
-    def end(self, *, keep: bool) -> None:
-        if not self.wanted.done():
-            self.wanted.set_result(keep)
-
-    def settle(self, failure: Exception | None) -> None:
-        if failure is not None and not self.granted.done():
-            self.granted.set_exception(failure)
-        if not self.outcome.done():
-            self.outcome.set_result(failure)
+    def _close(self) -> None:
+        self._writing.close()
+        self._writer.close()
+        self._reading.close()
+        self._engine.dispose()
 
 
 class Writer:
-    """Gives the turns. A task of its own begins and commits, so that nobody's going away leaves a transaction open."""
+    """Runs changes together, on one connection; all of it on one thread."""
 
-    def __init__(self, source: AsyncEngine, patience: float) -> None:
+    def __init__(self, source: Engine) -> None:
         self._engine = source
-        self._patience = patience
-        self._queue: deque[_Turn] = deque()
-        self._task: asyncio.Task[None] | None = None
-        self._connection: _Undisturbed | None = None
+        self._connection: Connection | None = None
 
-    @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction, which is on the disk when the block has ended without an exception; one that raises leaves nothing behind.
-
-        Raises TimeoutError when it is not its turn within ``patience`` seconds, and whatever SQLAlchemy or SQLite does.
-        """
-        turn = _Turn()
-        self._queue.append(turn)
-        if self._task is None:
-            self._task = asyncio.create_task(self._serve())
+    def together(self, jobs: Sequence[Job]) -> None:
+        """Run the changes in one transaction; what one of them raises undoes that one alone, a commit that fails undoes all."""
         try:
-            async with asyncio.timeout(self._patience):
-                connection = await turn.granted
-            yield connection
-        except BaseException:
-            turn.end(keep=False)
-            raise
-        turn.end(keep=True)
-        failure = await asyncio.shield(turn.outcome)
-        if failure is not None:
-            raise failure
+            connection = self._begun()
+            for job in jobs:
+                # Whoever gave up while another process was waited for has said so already.
+                job.begun = not job.given_up
+            kept = 0
+            for job in jobs:
+                if job.begun:
+                    kept += self._one(job, connection, alone=not kept)
+            self._say("COMMIT")
+        except FOREIGN as error:
+            self.close()
+            for job in jobs:
+                # Each has an exception of its own: one that is raised in several places would collect all their traces.
+                job.error = job.error or as_ours(error)
 
-    async def close(self) -> None:
-        """Finish what is under way and close the connection."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def _serve(self) -> None:
-        try:
-            while (turn := self._next()) is not None:
-                await self._together(turn)
-        finally:
-            self._task = None
-            for left in self._queue:
-                left.settle(TimeoutError("the writer was stopped"))
-
-    def _next(self) -> _Turn | None:
-        """Return whose turn it is; whoever gave up meanwhile is passed over."""
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.granted.done():
-                return turn
-        return None
-
-    async def _together(self, first: _Turn) -> None:
-        """Run ``first``, and whoever waits when it ends, in one transaction; all who are to be kept hear what became of it."""
-        kept: list[_Turn] = []
-        turn: _Turn | None = first
-        failure: Exception | None = TimeoutError("the writer was stopped")
-        try:
-            connection = await self._begun()
-            while turn is not None:
-                if await self._one(turn, connection, alone=not kept):
-                    kept.append(turn)
-                turn = self._next() if len(kept) < _MOST_TOGETHER else None
-            await self._say("COMMIT")
-            failure = None
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            failure = error
-            await self._discard()
-        finally:
-            for each in (*kept, turn):
-                if each is not None:
-                    each.settle(failure)
-
-    async def _one(self, turn: _Turn, connection: _Undisturbed, *, alone: bool) -> bool:
-        """Grant ``turn`` the connection and wait for its end; tell whether it is to be kept, having undone it if not."""
+    def _one(self, job: Job, connection: Connection, *, alone: bool) -> bool:
+        """Run one change; tell whether it is to be kept, having undone it if not."""
         if not alone:
-            await self._say("SAVEPOINT turn")
-        # Who gave up meanwhile has said so already.
-        if not turn.granted.done():
-            turn.granted.set_result(connection)
-        keep = await turn.wanted
+            self._say("SAVEPOINT turn")
+        keep = job.run(connection)
+        if keep and not self._driver().in_transaction:
+            raise sqlite3.OperationalError("the transaction was given up")
         if not keep:
             for statement in ("ROLLBACK", "BEGIN IMMEDIATE") if alone else ("ROLLBACK TO turn", "RELEASE turn"):
-                await self._say(statement)
+                self._say(statement)
         return keep
 
-    async def _begun(self) -> _Undisturbed:
+    def _begun(self) -> Connection:
         """Take the writer's lock at once: two transactions that both read first and then write could never both be right."""
         if self._connection is None:
-            connection = _Undisturbed(self._engine)
-            await connection.start()
-            self._connection = connection
-        await self._say("BEGIN IMMEDIATE")
+            self._connection = self._engine.connect()
+        self._say("BEGIN IMMEDIATE")
         return self._connection
 
-    async def _say(self, statement: str) -> None:
+    def _say(self, statement: str) -> None:
         """Speak to the driver itself: SQLAlchemy takes five times as long for a word that it has no part in."""
-        assert self._connection is not None  # noqa: S101 - opened by _begun, before anything else
-        driver = (await self._connection.get_raw_connection()).driver_connection
-        assert driver is not None  # noqa: S101 - it is None only when the connection is closed
-        await driver.execute(statement)
+        self._driver().execute(statement)
 
-    async def _discard(self) -> None:
+    def _driver(self) -> sqlite3.Connection:
+        assert self._connection is not None  # noqa: S101 - opened by _begun, before anything else
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - it is None only when the connection is closed
+        return driver
+
+    def close(self) -> None:
         """Close the connection, whatever state it is in; what was not committed is undone by that."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(SQLAlchemyError, sqlite3.Error, OSError):
-                await connection.invalidate()
-                await connection.close()
+            with contextlib.suppress(*FOREIGN):
+                connection.invalidate()
+                connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, insert
+from sqlalchemy.engine import Connection
 
 from gateway.store.engine import Database
 from gateway.store.tables import tickets
@@ -29,21 +30,19 @@ class TicketStore:
 
     async def add(self, row: TicketRow) -> None:
         """Keep a ticket in the place of any other that the person has."""
-        async with self._database.write(f"tickets/{row.username}") as connection:
-            await connection.execute(delete(tickets).where((tickets.c.expires_at < row.created_at) | (tickets.c.username == row.username)))
-            await connection.execute(
-                insert(tickets).values(
-                    id=row.id, ticket_sha256=row.ticket_sha256, username=row.username, created_at=row.created_at, expires_at=row.expires_at
-                )
-            )
+        values = {name: getattr(row, name) for name in row.__slots__}
+
+        def change(connection: Connection) -> None:
+            connection.execute(delete(tickets).where((tickets.c.expires_at < row.created_at) | (tickets.c.username == row.username)))
+            connection.execute(insert(tickets).values(values))
+
+        await self._database.write(change, f"tickets/{row.username}")
 
     async def redeem(self, username: str, ticket_sha256: bytes, now: float) -> bool:
         """Use the ticket up, in one atomic statement; tell whether it was that person's, and still good."""
         where = (tickets.c.ticket_sha256 == ticket_sha256, tickets.c.username == username, tickets.c.expires_at > now)
-        async with self._database.write() as connection:
-            return (await connection.execute(delete(tickets).where(*where))).rowcount == 1
+        return await self._database.write(lambda connection: connection.execute(delete(tickets).where(*where)).rowcount) == 1
 
     async def remove_all_of(self, username: str) -> int:
         """Take away the tickets of ``username``; return how many there were."""
-        async with self._database.write() as connection:
-            return (await connection.execute(delete(tickets).where(tickets.c.username == username))).rowcount
+        return await self._database.write(lambda connection: connection.execute(delete(tickets).where(tickets.c.username == username)).rowcount)

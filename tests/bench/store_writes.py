@@ -9,10 +9,11 @@ import argparse
 import asyncio
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import uvloop
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from gateway.config import Store
 from gateway.store.engine import Database, open_database
@@ -21,13 +22,18 @@ from gateway.store.tables import attempts
 from tests.postgres import Cluster
 
 SECONDS = 2.0
+INSERT = insert(attempts)
+
+
+def _insert(row: dict[str, object], connection: Connection) -> None:
+    connection.execute(INSERT, row)
 
 
 async def write_for_a_while(database: Database, name: str, until: float, waits: list[float]) -> None:
     """Write one row after the other and note how long each took."""
     while (start := time.perf_counter()) < until:
-        async with database.write() as connection:
-            await connection.execute(insert(attempts).values(attempt=f"{name}-{len(waits)}", scope=name, key="k", at=1.0))
+        row = {"attempt": f"{name}-{len(waits)}", "scope": name, "key": "k", "at": 1.0}
+        await database.write(partial(_insert, row))
         waits.append(time.perf_counter() - start)
 
 

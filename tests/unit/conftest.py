@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -77,7 +75,6 @@ def store_settings(backend: str, request: pytest.FixtureRequest) -> Store:
 @pytest.fixture
 async def open_store() -> AsyncIterator[Callable[[Store], Database]]:
     """Opens stores, good and bad, that are closed at the end of the test. Goes without ``database``."""
-    before = set(threading.enumerate())
     opened: list[Database] = []
 
     def open_at(store: Store) -> Database:
@@ -87,10 +84,6 @@ async def open_store() -> AsyncIterator[Callable[[Store], Database]]:
     yield open_at
     for database in opened:
         await database.close()
-    # A connection that could not be opened tells the loop so a moment later, from a thread of its own.
-    for thread in set(threading.enumerate()) - before:
-        if "_connection_worker_thread" in thread.name:
-            await asyncio.to_thread(thread.join, 5.0)
 
 
 @pytest.fixture

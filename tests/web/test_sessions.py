@@ -152,7 +152,7 @@ async def test_an_enrolments_token_is_good_for_nothing_of_this(house: House) -> 
 def cut(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Cut the store off, as when PostgreSQL has gone away."""
 
-    def reads_and_writes(_database: Database, _lock: str | None = None) -> NoReturn:
+    def reads_and_writes(_database: Database, _change: object, _lock: str | None = None) -> NoReturn:
         raise StoreUnavailable("store: OperationalError")
 
     def now() -> None:

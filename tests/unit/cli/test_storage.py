@@ -13,13 +13,11 @@ from tests.web import fakes
 
 
 async def count(database: Database) -> int:
-    async with database.read() as connection:
-        return int((await connection.exec_driver_sql("SELECT count(*) FROM authenticators")).scalar_one())
+    return int(await database.read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM authenticators").scalar_one()))
 
 
 async def wrong(database: Database) -> None:
-    async with database.read() as connection:
-        await connection.exec_driver_sql("SELECT absent")
+    await database.read(lambda connection: connection.exec_driver_sql("SELECT absent"))
 
 
 def test_the_store_is_made_if_need_be_and_the_answer_handed_on(config: Path) -> None:

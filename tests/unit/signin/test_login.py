@@ -75,13 +75,13 @@ class Stage:
         return caught.value
 
     async def counted(self) -> int:
-        async with self._database.read() as connection:
-            return int((await connection.exec_driver_sql("SELECT count(DISTINCT attempt) FROM attempts")).scalar_one())
+        return int(
+            await self._database.read(lambda connection: connection.exec_driver_sql("SELECT count(DISTINCT attempt) FROM attempts").scalar_one())
+        )
 
     async def unlock(self, *scopes: str) -> None:
-        async with self._database.write() as connection:
-            for scope in scopes:
-                await connection.execute(text("DELETE FROM attempts WHERE scope = :scope"), {"scope": scope})
+        rows = [{"scope": scope} for scope in scopes]
+        await self._database.write(lambda connection: connection.execute(text("DELETE FROM attempts WHERE scope = :scope"), rows))
 
 
 @pytest.fixture

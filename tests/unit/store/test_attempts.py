@@ -21,8 +21,7 @@ async def attempts(database: Database) -> AttemptStore:
 
 
 async def rows(database: Database) -> int:
-    async with database.read() as connection:
-        return int((await connection.exec_driver_sql("SELECT count(*) FROM attempts")).scalar_one())
+    return int(await database.read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one()))
 
 
 async def filled(attempts: AttemptStore, limit: Limit = ACCOUNT, at: float = NOW) -> None:

@@ -5,7 +5,8 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Table, func, select
 
 from gateway.store import backup
 from gateway.store.accounts import AccountRow, AccountStore
@@ -88,14 +89,17 @@ async def full(database: Database) -> Database:
 
 
 async def counts(database: Database) -> dict[str, int]:
-    async with database.read() as connection:
-        found = {table.name: (await connection.execute(select(func.count()).select_from(table))).scalar_one() for table in metadata.sorted_tables}
-    return {name: count for name, count in found.items() if count}
+    def question(connection: Connection) -> dict[str, int]:
+        return {table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in metadata.sorted_tables}
+
+    return {name: count for name, count in (await database.read(question)).items() if count}
 
 
 async def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    async with database.read() as connection:
-        return {table.name: sorted(map(tuple, (await connection.execute(select(table))).all()), key=repr) for table in metadata.sorted_tables}
+    def question(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+        return {table.name: sorted(map(tuple, connection.execute(select(table))), key=repr) for table in metadata.sorted_tables}
+
+    return await database.read(question)
 
 
 @pytest.fixture
@@ -216,17 +220,56 @@ async def test_a_survey_says_what_a_restore_would_do(full: Database, other: Data
 
 
 async def test_a_backup_is_of_one_moment(full: Database) -> None:
+    loop = asyncio.get_running_loop()
     lines: list[bytes] = []
-    going: list[asyncio.Task[None]] = []
+    spent: list[bool] = []
 
     def write(line: bytes) -> None:
         lines.append(line)
         if b'"table":"accounts"' in line:
-            going.append(asyncio.create_task(SpentStore(full).spend("late", b"l" * 32, now=NOW, expires_at=LATER)))  # type: ignore[arg-type]  # waited for below
+            late = SpentStore(full).spend("late", b"l" * 32, now=NOW, expires_at=LATER)
+            spent.append(asyncio.run_coroutine_threadsafe(late, loop).result(5))
 
     await write_backup(full, write, revision=REVISION, now=NOW)
-    await asyncio.gather(*going)
-    assert (len(going), any(b'"late"' in line for line in lines)) == (1, False)
+    assert (spent, any(b'"late"' in line for line in lines)) == ([True], False)
+
+
+async def test_a_backup_that_is_broken_off_goes_no_further(full: Database) -> None:
+    lines: list[bytes] = []
+    reached, go = threading.Event(), threading.Event()
+
+    def write(line: bytes) -> None:
+        lines.append(line)
+        if b'"table"' in line:
+            reached.set()
+            assert go.wait(10)
+
+    task = asyncio.create_task(write_backup(full, write, revision=REVISION, now=NOW))
+    await asyncio.to_thread(reached.wait, 10)
+    task.cancel()
+    await asyncio.wait({task})
+    go.set()
+    await full.close()
+    assert (task.cancelled(), len(lines)) == (True, 2)
+
+
+async def test_a_restore_that_is_broken_off_changes_nothing(full: Database, other: Database) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    class Slow(Reader):
+        def __iter__(self) -> Iterator[tuple[Table, dict[str, Any]]]:
+            for row in super().__iter__():
+                reached.set()
+                assert go.wait(10)
+                yield row
+
+    task = asyncio.create_task(restore(other, Slow(await saved(full), REVISION), EVERYTHING, replace=False, now=NOW))
+    await asyncio.to_thread(reached.wait, 10)
+    task.cancel()
+    await asyncio.wait({task})
+    go.set()
+    await require_empty(other)
+    assert (task.cancelled(), await counts(other)) == (True, {})
 
 
 async def test_many_rows_are_read_and_written_some_at_a_time(database: Database, other: Database, monkeypatch: pytest.MonkeyPatch) -> None:

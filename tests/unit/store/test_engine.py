@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from gateway.config import Store
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, Throttled
 from gateway.store.engine import Database
 from gateway.store.migrate import migrate
 from tests.postgres import Cluster
@@ -19,20 +20,29 @@ INSERT = f"INSERT INTO {COLUMNS} VALUES ('a', 'alice', '', '', 0, 0, '')"  # noq
 Open = Callable[[Store], Database]
 
 
-async def run(database: Database, *statements: str) -> None:
-    async with database.write() as connection:
+async def run(database: Database, *statements: str, lock: str | None = None) -> None:
+    def change(connection: Connection) -> None:
         for statement in statements:
-            await connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement)
+
+    await database.write(change, lock)
+
+
+def counted(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT count(*) FROM authenticators").scalar_one())
 
 
 async def count(database: Database) -> int:
-    async with database.read() as connection:
-        return int((await connection.exec_driver_sql("SELECT count(*) FROM authenticators")).scalar_one())
+    return await database.read(counted)
 
 
 async def test_a_transaction_is_kept_when_it_ends(database: Database) -> None:
     await run(database, INSERT)
     assert await count(database) == 1
+
+
+async def test_what_a_function_returns_is_returned(database: Database) -> None:
+    assert [await ask(lambda _: "answer") for ask in (database.write, database.read, database.snapshot)] == ["answer"] * 3
 
 
 async def test_a_transaction_that_is_broken_off_leaves_nothing(database: Database) -> None:
@@ -41,44 +51,60 @@ async def test_a_transaction_that_is_broken_off_leaves_nothing(database: Databas
     assert await count(database) == 0
 
 
-async def test_a_transaction_whose_caller_raises_leaves_nothing(database: Database) -> None:
-    async def raises() -> None:
-        async with database.write() as connection:
-            await connection.exec_driver_sql(INSERT)
-            raise KeyError
+@pytest.mark.parametrize("error", [KeyError("hunter2"), Throttled("too many"), BaseException("hunter2")])
+async def test_what_a_function_raises_is_raised_and_undoes_it(database: Database, error: BaseException) -> None:
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql(INSERT)
+        raise error
 
-    with pytest.raises(KeyError):
-        await raises()
+    for ask in (database.write, database.read, database.snapshot):
+        with pytest.raises(type(error)) as caught:
+            await ask(change if ask == database.write else raises(error))
+        assert caught.value is error
     assert await count(database) == 0
 
 
-async def test_a_transaction_whose_caller_is_cancelled_leaves_nothing_and_no_lock(database: Database) -> None:
-    inserted = asyncio.Event()
+def raises(error: BaseException) -> Callable[[Connection], None]:
+    def question(_: Connection) -> None:
+        raise error
 
-    async def never_ends() -> None:
-        async with database.write("lock") as connection:
-            await connection.exec_driver_sql(INSERT)
-            inserted.set()
-            await asyncio.Event().wait()
+    return question
 
-    task = asyncio.create_task(never_ends())
-    await inserted.wait()
+
+async def test_a_change_whose_caller_is_cancelled_is_run_to_its_end_and_leaves_no_lock(database: Database) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def change(connection: Connection) -> None:
+        inside.set()
+        assert go.wait(10)
+        connection.exec_driver_sql(INSERT)
+
+    task = asyncio.create_task(database.write(change, "lock"))
+    await asyncio.to_thread(inside.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with database.write("lock"):
-        pass
-    assert await count(database) == 0
+    go.set()
+    await run(database, lock="lock")
+    assert await count(database) == 1
 
 
 async def test_what_a_transaction_reads_stays_true_for_all_who_name_its_lock(database: Database) -> None:
-    async def add_unless_there() -> None:
-        async with database.write("lock") as connection:
-            if (await connection.exec_driver_sql("SELECT count(*) FROM authenticators")).scalar_one() == 0:
-                await asyncio.sleep(0)
-                await connection.exec_driver_sql(INSERT)
+    def add_unless_there(connection: Connection) -> None:
+        if counted(connection) == 0:
+            connection.exec_driver_sql(INSERT)
 
-    await asyncio.gather(*(add_unless_there() for _ in range(20)))
+    await asyncio.gather(*(database.write(add_unless_there, "lock") for _ in range(20)))
+    assert await count(database) == 1
+
+
+async def test_a_lock_may_be_taken_within_a_transaction(database: Database) -> None:
+    def add_unless_there(connection: Connection) -> None:
+        database.lock(connection, "lock")
+        if counted(connection) == 0:
+            connection.exec_driver_sql(INSERT)
+
+    await asyncio.gather(*(database.write(add_unless_there, "lock" if number % 2 else None) for number in range(20)))
     assert await count(database) == 1
 
 
@@ -89,19 +115,57 @@ async def test_after_reading_a_connection_is_fit_for_transactions(database: Data
     assert await count(database) == 1
 
 
-async def test_a_read_does_not_wait_for_a_writer(open_store: Open, store_settings: Store) -> None:
-    async with open_store(store_settings).write("lock") as connection, asyncio.timeout(2):
-        await connection.exec_driver_sql(INSERT)
-        assert await count(open_store(store_settings)) == 0
-        await open_store(store_settings).ping()
+async def test_a_read_does_not_wait_for_a_writer(open_store: Open, store_settings: Store, database: Database) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql(INSERT)
+        inside.set()
+        assert go.wait(10)
+
+    task = asyncio.create_task(database.write(change, "lock"))
+    await asyncio.to_thread(inside.wait, 10)
+    async with asyncio.timeout(2):
+        assert (await count(open_store(store_settings)), await count(database)) == (0, 0)
+    go.set()
+    await task
+    assert await count(database) == 1
 
 
 async def test_a_snapshot_does_not_see_what_others_write_meanwhile(database: Database) -> None:
-    async with database.snapshot() as connection:
-        before = (await connection.exec_driver_sql("SELECT count(*) FROM authenticators")).scalar_one()
-        await run(database, INSERT)
-        after = (await connection.exec_driver_sql("SELECT count(*) FROM authenticators")).scalar_one()
-    assert (before, after, await count(database)) == (0, 0, 1)
+    loop = asyncio.get_running_loop()
+
+    def question(connection: Connection) -> tuple[int, int]:
+        before = counted(connection)
+        asyncio.run_coroutine_threadsafe(run(database, INSERT), loop).result(5)
+        return before, counted(connection)
+
+    assert (await database.snapshot(question), await count(database)) == ((0, 0), 1)
+
+
+async def test_a_snapshot_is_not_written_into(database: Database) -> None:
+    if not database.is_sqlite:
+        with pytest.raises(StoreUnavailable):
+            await database.snapshot(lambda connection: connection.exec_driver_sql(INSERT))
+    assert await count(database) == 0
+
+
+async def test_closing_finishes_what_was_handed_over(open_store: Open, store_settings: Store, database: Database) -> None:
+    other = open_store(store_settings)
+    tasks = [asyncio.create_task(run(other, INSERT.replace("'a'", f"'{number}'").replace("alice", str(number)))) for number in range(20)]
+    await asyncio.sleep(0)
+    await other.close()
+    await asyncio.gather(*tasks)
+    assert await count(database) == 20
+
+
+async def test_after_closing_nothing_is_asked_and_closing_again_does_nothing(open_store: Open, store_settings: Store) -> None:
+    other = open_store(store_settings)
+    await count(other)
+    await other.close()
+    await other.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await count(other)
 
 
 async def test_a_store_that_answers_passes_the_probe(database: Database) -> None:
@@ -209,32 +273,63 @@ async def test_while_postgresql_hangs_one_finds_out_and_the_others_do_not_wait(o
     assert (took < 0.5, trial.exception() is None) == (True, True)
 
 
+async def test_a_postgresql_that_hangs_again_and_again_uses_nothing_up(own_cluster: Cluster, remote: Database) -> None:
+    for _ in range(2):
+        own_cluster.pause()
+        try:
+            for _ in range(6):
+                with pytest.raises(StoreUnavailable):
+                    await count(remote)
+        finally:
+            own_cluster.resume()
+        async with asyncio.timeout(2):
+            assert await count(remote) == 0
+            await asyncio.gather(*(run(remote, "SELECT 1") for _ in range(8)))
+
+
 async def test_what_hung_in_the_middle_is_not_kept(own_cluster: Cluster, remote: Database) -> None:
-    async def hangs() -> None:
-        async with remote.write() as connection:
-            await connection.exec_driver_sql(INSERT)
-            own_cluster.pause()
-            await connection.exec_driver_sql("SELECT 1")
+    def hangs(connection: Connection) -> None:
+        connection.exec_driver_sql(INSERT)
+        own_cluster.pause()
+        connection.exec_driver_sql("SELECT 1")
 
     try:
         with pytest.raises(StoreUnavailable):
-            await hangs()
+            await remote.write(hangs)
     finally:
         own_cluster.resume()
-    assert await count(remote) == 0
+    await remote.close()
+    with own_cluster.connect("gateway") as connection:
+        assert connection.execute("SELECT count(*) FROM authenticators").fetchone() == (0,)
 
 
-async def test_a_lock_is_waited_for_no_longer_than_told(remote: Database) -> None:
-    async with remote.write("lock"):
+async def test_what_its_caller_has_given_up_is_not_kept(own_cluster: Cluster, remote: Database) -> None:
+    go = threading.Event()
+
+    def slow(connection: Connection) -> None:
+        connection.exec_driver_sql(INSERT)
+        assert go.wait(10)
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await remote.write(slow)
+    go.set()
+    await remote.close()
+    with own_cluster.connect("gateway") as connection:
+        assert connection.execute("SELECT count(*) FROM authenticators").fetchone() == (0,)
+
+
+async def test_a_lock_is_waited_for_no_longer_than_told(own_cluster: Cluster, remote: Database) -> None:
+    with own_cluster.connect("gateway") as other, other.transaction():
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('lock', 0))")
         with pytest.raises(StoreUnavailable, match=r"LockNotAvailable|QueryCanceled"):
-            async with remote.write("lock"):
-                pass
-    async with remote.write("lock"):
-        pass
+            await run(remote, INSERT, lock="lock")
+    await run(remote, INSERT, lock="lock")
+    assert await count(remote) == 1
 
 
-async def test_many_at_once_share_a_few_connections(own_cluster: Cluster, remote: Database) -> None:
-    outcomes: list[Any] = await asyncio.gather(*(count(remote) for _ in range(100)))
-    with own_cluster.connect("postgres", "postgres") as connection:
-        row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'slurm-gateway'").fetchone()
-    assert (outcomes, row is not None and row[0] <= 4) == ([0] * 100, True)
+async def test_many_at_once_share_a_few_connections(remote: Database) -> None:
+    def which(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    used = await asyncio.gather(*(ask(which) for ask in (remote.read, remote.write, remote.snapshot) for _ in range(50)))
+    assert len(set(used)) <= 4

@@ -205,8 +205,8 @@ from gateway.store.migrate import migrate
 
 async def write(store):
     database = open_database(store)
-    async with database.write() as connection:
-        await connection.exec_driver_sql("INSERT INTO attempts VALUES (?, 'account', 'alice', 1.0)", (str(os.getpid()),))
+    statement = "INSERT INTO attempts VALUES (?, 'account', 'alice', 1.0)"
+    await database.write(lambda connection: connection.exec_driver_sql(statement, (str(os.getpid()),)))
     await database.close()
 
 def start(url, go):

@@ -75,15 +75,14 @@ def test_libpq_understands_every_parameter() -> None:
 
 async def test_the_server_knows_how_long_it_may_take(cluster: Cluster, open_store: Open) -> None:
     database = open_store(cluster.store("postgres", busy_timeout="2s"))
-    async with database.read() as connection:
-        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-        shown = [(await connection.exec_driver_sql(f"SHOW {name}")).scalar_one() for name in names]
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    shown = await database.read(lambda connection: [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names])
     assert shown == ["1800ms", "1800ms", "2s"]
 
 
 async def test_a_transaction_reads_what_was_committed_before_each_statement(cluster: Cluster, open_store: Open) -> None:
-    async with open_store(cluster.store("postgres")).write() as connection:
-        assert (await connection.exec_driver_sql("SHOW transaction_isolation")).scalar_one() == "read committed"
+    database = open_store(cluster.store("postgres"))
+    assert await database.write(lambda connection: connection.exec_driver_sql("SHOW transaction_isolation").scalar_one()) == "read committed"
 
 
 async def test_a_server_that_can_only_be_read_from_is_not_used(cluster: Cluster, open_store: Open) -> None:
@@ -120,8 +119,8 @@ def password_file(folder: Path, content: bytes) -> dict[str, str]:
 @pytest.mark.usefixtures("_asks_for_passwords")
 @pytest.mark.parametrize("content", [b"of the tests", b"of the tests\n", b"of the tests\r\n"])
 async def test_the_password_is_the_one_in_its_file(cluster: Cluster, open_store: Open, tmp_path: Path, content: bytes) -> None:
-    async with open_store(cluster.store("postgres", **password_file(tmp_path, content))).read() as connection:
-        assert (await connection.exec_driver_sql("SELECT current_user")).scalar_one() == USER
+    database = open_store(cluster.store("postgres", **password_file(tmp_path, content)))
+    assert await database.read(lambda connection: connection.exec_driver_sql("SELECT current_user").scalar_one()) == USER
 
 
 @pytest.mark.usefixtures("_asks_for_passwords")
@@ -145,8 +144,7 @@ async def test_a_new_password_is_good_from_the_next_connection(cluster: Cluster,
     with pytest.raises(StoreUnavailable):
         await database.ping()
     password_file(tmp_path, b"of the tests\n")
-    async with database.read() as connection:
-        await connection.exec_driver_sql("SELECT 1")
+    assert await database.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()) == 1
 
 
 async def test_a_password_that_others_may_read_is_not_used(cluster: Cluster, open_store: Open, tmp_path: Path) -> None:

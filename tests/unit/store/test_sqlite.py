@@ -3,39 +3,70 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from gateway.config import Store
 from gateway.errors import StoreUnavailable
 from gateway.store.engine import Database
-from gateway.store.sqlite import Writer, database_path, engine, is_sqlite
+from gateway.store.sqlite import Transactions, database_path, is_sqlite
 from tests.unit.conftest import sqlite_store
 
 Open = Callable[[Store], Database]
 
 
 @pytest.fixture
-async def writer(store_path: Path) -> AsyncIterator[Writer]:
-    source = engine(f"sqlite:///{store_path}", 1.0)
-    writer = Writer(source, 1.0)
-    yield writer
-    await writer.close()
-    await source.dispose()
+async def transactions(store_path: Path) -> AsyncIterator[Transactions]:
+    transactions = Transactions(f"sqlite:///{store_path}", 1.0)
+    yield transactions
+    await transactions.close()
 
 
-async def insert(connection: AsyncConnection, name: str) -> None:
-    await connection.exec_driver_sql("INSERT INTO attempts VALUES (?, 'account', 'alice', 1.0)", (name,))
+def insert(connection: Connection, name: str) -> None:
+    connection.exec_driver_sql("INSERT INTO attempts VALUES (?, 'account', 'alice', 1.0)", (name,))
 
 
-async def keep(writer: Writer, name: str, *, raising: bool = False) -> None:
-    async with writer.turn() as connection:
-        await insert(connection, name)
+async def keep(transactions: Transactions, name: str, *, raising: bool = False) -> None:
+    def change(connection: Connection) -> None:
+        insert(connection, name)
         if raising:
             raise KeyError(name)
+
+    await transactions.write(change, None)
+
+
+class Plug:
+    """A change that holds the writer until it is pulled, so that what is handed over meanwhile is run together."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._inside, self._pulled = threading.Event(), threading.Event()
+        self.task = asyncio.ensure_future(transactions.write(self._hold, None))
+
+    def _hold(self, _connection: Connection) -> None:
+        self._inside.set()
+        assert self._pulled.wait(10)
+
+    async def held(self) -> None:
+        await asyncio.to_thread(self._inside.wait, 10)
+
+    def pull(self) -> None:
+        self._pulled.set()
+
+
+async def together(transactions: Transactions, *changes: Coroutine[Any, Any, object]) -> list[object]:
+    """Run what is handed over in one group; return what became of each."""
+    plug = Plug(transactions)
+    await plug.held()
+    tasks = [asyncio.create_task(change) for change in changes]
+    await asyncio.sleep(0)
+    plug.pull()
+    await plug.task
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def kept(path: Path) -> list[str]:
@@ -47,14 +78,15 @@ def kept(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def said(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def said(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the writer says of its own."""
     words: list[str] = []
+    writer = transactions._writer
     say = writer._say
 
-    async def listen(statement: str) -> None:
+    def listen(statement: str) -> None:
         words.append(statement)
-        await say(statement)
+        say(statement)
 
     monkeypatch.setattr(writer, "_say", listen)
     return words
@@ -82,153 +114,125 @@ def test_a_server_is_no_file() -> None:
     ("pragma", "value"),
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)],
 )
-async def test_every_connection_is_set_up(writer: Writer, database: Database, store_path: Path, pragma: str, value: object) -> None:
-    assert is_sqlite(f"sqlite:///{store_path}")
-    async with database.read() as connection:
-        read = (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one()
-    async with writer.turn() as connection:
-        written = (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one()
-    assert (read, written) == (value, value)
+async def test_every_connection_is_set_up(transactions: Transactions, pragma: str, value: object) -> None:
+    def ask(connection: Connection) -> object:
+        return connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()
+
+    assert (await transactions.read(ask), await transactions.write(ask, None)) == (value, value)
 
 
-async def test_a_turn_holds_the_writers_lock_from_its_start(writer: Writer, store_path: Path) -> None:
-    async with writer.turn():
+async def test_a_change_holds_the_writers_lock_from_its_start(transactions: Transactions, store_path: Path) -> None:
+    def change(_connection: Connection) -> None:
         other = sqlite3.connect(store_path, timeout=0)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
 
+    await transactions.write(change, None)
 
-async def test_when_a_turn_has_ended_others_find_what_it_wrote_and_no_lock(writer: Writer, store_path: Path) -> None:
-    await keep(writer, "a")
+
+async def test_when_a_change_is_kept_others_find_what_it_wrote_and_no_lock(transactions: Transactions, store_path: Path) -> None:
+    await keep(transactions, "a")
     other = sqlite3.connect(store_path, timeout=0)
     other.execute("BEGIN IMMEDIATE")
     other.close()
     assert kept(store_path) == ["a"]
 
 
-async def test_what_waits_together_is_committed_together(writer: Writer, said: list[str], store_path: Path) -> None:
-    await asyncio.gather(*(keep(writer, f"{number:02}") for number in range(20)))
-    assert (len(kept(store_path)), said) == (20, ["BEGIN IMMEDIATE", *["SAVEPOINT turn"] * 19, "COMMIT"])
+async def test_what_waits_together_is_committed_together(transactions: Transactions, said: list[str], store_path: Path) -> None:
+    await together(transactions, *(keep(transactions, f"{number:02}") for number in range(20)))
+    assert (len(kept(store_path)), said[2:]) == (20, ["BEGIN IMMEDIATE", *["SAVEPOINT turn"] * 19, "COMMIT"])
 
 
-async def test_nobody_waits_for_more_than_a_bounded_number_of_others(writer: Writer, said: list[str], store_path: Path) -> None:
-    await asyncio.gather(*(keep(writer, f"{number:03}") for number in range(150)))
-    assert (len(kept(store_path)), said.count("COMMIT")) == (150, 3)
+async def test_nobody_waits_for_more_than_a_bounded_number_of_others(transactions: Transactions, said: list[str], store_path: Path) -> None:
+    await together(transactions, *(keep(transactions, f"{number:03}") for number in range(150)))
+    assert (len(kept(store_path)), said.count("COMMIT")) == (150, 4)
 
 
-async def test_somebody_alone_needs_no_savepoint(writer: Writer, said: list[str]) -> None:
-    await keep(writer, "a")
+async def test_somebody_alone_needs_no_savepoint(transactions: Transactions, said: list[str]) -> None:
+    await keep(transactions, "a")
     assert said == ["BEGIN IMMEDIATE", "COMMIT"]
 
 
-async def test_a_turn_sees_what_the_one_before_it_wrote(writer: Writer) -> None:
-    async def count() -> int:
-        async with writer.turn() as connection:
-            seen = int((await connection.exec_driver_sql("SELECT count(*) FROM attempts")).scalar_one())
-            await insert(connection, str(seen))
-            return seen
+async def test_a_change_sees_what_the_one_before_it_wrote(transactions: Transactions) -> None:
+    def count(connection: Connection) -> int:
+        seen = int(connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one())
+        insert(connection, str(seen))
+        return seen
 
-    assert sorted(await asyncio.gather(*(count() for _ in range(10)))) == list(range(10))
+    assert await together(transactions, *(transactions.write(count, None) for _ in range(10))) == list(range(10))
 
 
 @pytest.mark.parametrize("bad", [{0}, {5}, {9}, {0, 1, 2}, {0, 5, 9}, set(range(10))])
-async def test_a_turn_that_raises_undoes_itself_alone(writer: Writer, store_path: Path, bad: set[int]) -> None:
-    outcomes = await asyncio.gather(*(keep(writer, str(number), raising=number in bad) for number in range(10)), return_exceptions=True)
+async def test_a_change_that_raises_undoes_itself_alone(transactions: Transactions, store_path: Path, bad: set[int]) -> None:
+    outcomes = await together(transactions, *(keep(transactions, str(number), raising=number in bad) for number in range(10)))
     assert [number for number, outcome in enumerate(outcomes) if isinstance(outcome, KeyError)] == sorted(bad)
     assert kept(store_path) == [str(number) for number in range(10) if number not in bad]
 
 
-async def test_a_statement_that_fails_undoes_its_turn_alone(writer: Writer, store_path: Path) -> None:
-    outcomes = await asyncio.gather(*(keep(writer, name) for name in "abac"), return_exceptions=True)
-    assert ([type(outcome).__name__ for outcome in outcomes], kept(store_path)) == (
-        ["NoneType", "NoneType", "IntegrityError", "NoneType"],
-        ["a", "b", "c"],
-    )
+async def test_a_statement_that_fails_undoes_its_change_alone(transactions: Transactions, store_path: Path) -> None:
+    outcomes = await together(transactions, *(keep(transactions, name) for name in "abac"))
+    assert ([type(outcome) for outcome in outcomes], kept(store_path)) == ([type(None), type(None), StoreUnavailable, type(None)], ["a", "b", "c"])
 
 
-async def test_nobody_hears_of_success_before_the_commit(writer: Writer, monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
-    say, reached, go = writer._say, asyncio.Event(), asyncio.Event()
+async def test_nobody_hears_of_success_before_the_commit(transactions: Transactions, monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
+    writer, reached, go = transactions._writer, threading.Event(), threading.Event()
+    say = writer._say
 
-    async def slowly(statement: str) -> None:
+    def slowly(statement: str) -> None:
         if statement == "COMMIT":
             reached.set()
-            await go.wait()
-        await say(statement)
+            assert go.wait(10)
+        say(statement)
 
     monkeypatch.setattr(writer, "_say", slowly)
-    tasks = [asyncio.create_task(keep(writer, name)) for name in "ab"]
-    await reached.wait()
-    before = [task.done() for task in tasks], kept(store_path)
+    task = asyncio.create_task(keep(transactions, "a"))
+    await asyncio.to_thread(reached.wait, 10)
+    before = task.done(), kept(store_path)
     go.set()
-    await asyncio.gather(*tasks)
-    assert (before, kept(store_path)) == (([False, False], []), ["a", "b"])
+    await task
+    assert (before, kept(store_path)) == ((False, []), ["a"])
 
 
 async def test_a_commit_that_fails_fails_all_whom_it_was_for_and_nobody_after_them(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch, store_path: Path
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch, store_path: Path
 ) -> None:
-    say, failures = writer._say, iter([sqlite3.OperationalError("disk I/O error")])
+    writer = transactions._writer
+    say, commits = writer._say, iter([None, sqlite3.OperationalError("disk I/O error")])
 
-    async def failing(statement: str) -> None:
-        if statement == "COMMIT" and (failure := next(failures, None)):
+    def failing(statement: str) -> None:
+        if statement == "COMMIT" and (failure := next(commits, None)):
             raise failure
-        await say(statement)
+        say(statement)
 
     monkeypatch.setattr(writer, "_say", failing)
-    outcomes = await asyncio.gather(*(keep(writer, name) for name in "abc"), return_exceptions=True)
-    await keep(writer, "d")
-    assert ([type(outcome) for outcome in outcomes], kept(store_path)) == ([sqlite3.OperationalError] * 3, ["d"])
+    outcomes = await together(transactions, *(keep(transactions, name, raising=name == "c") for name in "abcd"))
+    await keep(transactions, "e")
+    assert ([type(outcome) for outcome in outcomes], kept(store_path)) == ([StoreUnavailable, StoreUnavailable, KeyError, StoreUnavailable], ["e"])
+    assert len({id(outcome) for outcome in outcomes}) == 4
 
 
-@pytest.mark.parametrize("steps", range(12))
-async def test_somebody_who_is_cancelled_takes_nobody_along(writer: Writer, store_path: Path, steps: int) -> None:
-    """Cancelled after each of some steps of the loop: in the queue, in a statement, between statements, waiting for the commit."""
-    tasks = {name: asyncio.create_task(keep(writer, name)) for name in "abcde"}
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    tasks["b"].cancel()
-    outcomes = dict(zip(tasks, await asyncio.gather(*tasks.values(), return_exceptions=True), strict=True))
-    await keep(writer, "f")
-    assert {name: outcome for name, outcome in outcomes.items() if outcome is not None and name != "b"} == {}
-    assert set("acdef") <= set(kept(store_path)) <= set("abcdef")
+async def test_a_transaction_that_sqlite_has_given_up_by_itself_is_kept_of_nobody(transactions: Transactions, store_path: Path) -> None:
+    def loses(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")
+
+    outcomes = await together(transactions, keep(transactions, "a"), transactions.write(loses, None), keep(transactions, "b"))
+    await keep(transactions, "c")
+    assert ([type(outcome) for outcome in outcomes], kept(store_path)) == ([StoreUnavailable] * 3, ["c"])
 
 
-async def test_somebody_who_is_cancelled_within_a_turn_leaves_nothing(writer: Writer, store_path: Path) -> None:
-    inside = asyncio.Event()
-
-    async def stays() -> None:
-        async with writer.turn() as connection:
-            await insert(connection, "a")
-            inside.set()
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(stays())
-    await inside.wait()
-    task.cancel()
-    await asyncio.wait({task})
-    await keep(writer, "b")
-    assert (task.cancelled(), kept(store_path)) == (True, ["b"])
-
-
-async def test_somebody_who_is_cancelled_within_a_statement_lets_it_end(writer: Writer, store_path: Path) -> None:
-    long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*) FROM n"
-    inside = asyncio.Event()
-
-    async def works() -> None:
-        async with writer.turn() as connection:
-            await insert(connection, "b")
-            inside.set()
-            await connection.exec_driver_sql(long)
-
-    first, second = asyncio.create_task(keep(writer, "a")), asyncio.create_task(works())
-    await inside.wait()
+@pytest.mark.parametrize("number", range(5))
+async def test_what_was_handed_over_is_kept_although_its_caller_is_cancelled(transactions: Transactions, store_path: Path, number: int) -> None:
+    plug = Plug(transactions)
+    await plug.held()
+    tasks = [asyncio.create_task(keep(transactions, name)) for name in "abcde"]
     await asyncio.sleep(0)
-    second.cancel()
-    second.cancel()
-    await asyncio.gather(first, second, return_exceptions=True)
-    await keep(writer, "c")
-    assert (first.exception(), second.cancelled(), kept(store_path)) == (None, True, ["a", "c"])
+    tasks[number].cancel()
+    await asyncio.wait({tasks[number]})
+    plug.pull()
+    await plug.task
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert ([task.cancelled() for task in tasks].count(True), kept(store_path)) == (1, list("abcde"))
 
 
 async def test_another_writer_is_waited_for_no_longer_than_told(open_store: Open, store_path: Path) -> None:
@@ -236,26 +240,24 @@ async def test_another_writer_is_waited_for_no_longer_than_told(open_store: Open
     other = sqlite3.connect(store_path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    async def write() -> None:
-        async with database.write():
-            pass
+    def change(connection: Connection) -> None:
+        insert(connection, "a")
 
-    async with asyncio.timeout(2):
-        outcomes = await asyncio.gather(*(write() for _ in range(5)), return_exceptions=True)
+    async with asyncio.timeout(0.9):
+        outcomes = await asyncio.gather(*(database.write(change) for _ in range(100)), return_exceptions=True)
     other.close()
-    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
-    await write()
-
-
-async def test_closing_lets_what_is_under_way_end(store_path: Path) -> None:
-    source = engine(f"sqlite:///{store_path}", 1.0)
-    writer = Writer(source, 1.0)
-    task = asyncio.create_task(keep(writer, "a"))
-    await asyncio.sleep(0)
-    await writer.close()
-    await task
-    await source.dispose()
+    assert ({type(outcome) for outcome in outcomes}, kept(store_path)) == ({StoreUnavailable}, [])
+    await database.write(change)
     assert kept(store_path) == ["a"]
+
+
+async def test_closing_finishes_what_was_handed_over(store_path: Path) -> None:
+    transactions = Transactions(f"sqlite:///{store_path}", 1.0)
+    tasks = [asyncio.create_task(keep(transactions, name)) for name in "abc"]
+    await asyncio.sleep(0)
+    await transactions.close()
+    await asyncio.gather(*tasks)
+    assert kept(store_path) == ["a", "b", "c"]
 
 
 # Files that are no store.
@@ -271,8 +273,7 @@ async def test_a_store_in_no_folder_is_unavailable(open_store: Open, tmp_path: P
     with pytest.raises(StoreUnavailable):
         await database.ping()
     with pytest.raises(StoreUnavailable):
-        async with database.write():
-            pass
+        await database.write(lambda _: None)
 
 
 @pytest.mark.parametrize("content", [b"no database at all\n" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -288,18 +289,16 @@ async def test_a_store_that_turns_corrupt_is_unavailable(database: Database, sto
     with store_path.open("r+b") as file:
         file.write(b"\0" * 65536)
     with pytest.raises(StoreUnavailable):
-        async with database.write() as connection:
-            await insert(connection, "a")
+        await database.write(lambda connection: insert(connection, "a"))
 
 
 async def test_a_store_that_cannot_be_written_to_is_unavailable(database: Database, store_path: Path) -> None:
-    async def write() -> None:
-        async with database.write() as connection:
-            await connection.exec_driver_sql("PRAGMA query_only=ON")
-            await insert(connection, "a")
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+        insert(connection, "a")
 
     with pytest.raises(StoreUnavailable):
-        await write()
+        await database.write(change)
     assert kept(store_path) == []
 
 
@@ -317,7 +316,6 @@ def _no_umask() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_umask")
 async def test_the_files_beside_the_store_are_its_owners_alone(database: Database, store_path: Path) -> None:
-    async with database.write() as connection:
-        await insert(connection, "a")
+    await database.write(lambda connection: insert(connection, "a"))
     modes = {path.name: path.stat().st_mode & 0o777 for path in store_path.parent.iterdir() if path.name.startswith("gateway.db")}
     assert modes == {"gateway.db": 0o600, "gateway.db-wal": 0o600, "gateway.db-shm": 0o600}

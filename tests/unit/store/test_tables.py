@@ -19,8 +19,7 @@ CONSTRAINTS = [
 
 def inspected(look: Callable[[Connection], object]) -> Callable[[Database], Awaitable[object]]:
     async def asked(database: Database) -> object:
-        async with database.read() as connection:
-            return await connection.run_sync(look)
+        return await database.read(look)
 
     return asked
 

@@ -90,8 +90,7 @@ async def test_of_one_code_sent_two_hundred_times_at_once_one_proves(factor: Rad
 
 @pytest.mark.usefixtures("store_path")  # PostgreSQL's is shared by the tests
 async def test_without_a_store_to_remember_it_in_nothing_is_proved(factor: RadiusFactor, database: Database) -> None:
-    async with database.write() as connection:
-        await connection.exec_driver_sql("DROP TABLE spent")
+    await database.write(lambda connection: connection.exec_driver_sql("DROP TABLE spent"))
     with pytest.raises(StoreUnavailable):
         await verify(factor)
 

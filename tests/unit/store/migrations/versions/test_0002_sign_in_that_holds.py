@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.config import Store
 from gateway.errors import StoreUnavailable
-from gateway.store import migrate
+from gateway.store import migrate, postgresql
 from gateway.store.authenticators import AuthenticatorRow, AuthenticatorStore
-from gateway.store.engine import Database, open_database
+from gateway.store.engine import Database
 from gateway.store.sessions import SessionRow, SessionStore
 from tests.postgres import Cluster
 from tests.unit.conftest import sqlite_store
@@ -40,7 +39,10 @@ def store(backend: str, request: pytest.FixtureRequest) -> Iterator[Store]:
         return
     cluster: Cluster = request.getfixturevalue("cluster")
     cluster.create("older")
-    asyncio.run(_first(cluster.store("older")))
+    engine = postgresql.engine(cluster.store("older"), 5.0)
+    with engine.begin() as connection:
+        _fill(connection)
+    engine.dispose()
     yield cluster.store("older")
     cluster.drop("older")
 
@@ -50,13 +52,6 @@ def _fill(connection: Connection) -> None:
     for statement in BEFORE:
         wanted = {name: value for name, value in VALUES.items() if f":{name}" in statement}
         connection.execute(text(statement), wanted)
-
-
-async def _first(store: Store) -> None:
-    database = open_database(store)
-    async with database.write() as connection:
-        await connection.run_sync(_fill)
-    await database.close()
 
 
 @pytest.fixture
@@ -113,15 +108,14 @@ async def test_recovery_codes_keep_their_owner_and_their_use(newer: Database) ->
 
 
 async def test_attempts_are_forgotten(newer: Database) -> None:
-    async with newer.read() as connection:
-        assert (await connection.exec_driver_sql("SELECT count(*) FROM attempts")).scalar_one() == 0
+    assert await newer.read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM attempts").scalar_one()) == 0
 
 
 async def test_what_is_new_has_no_value_that_is_taken_for_granted(newer: Database) -> None:
     statement = "INSERT INTO sessions SELECT 't', {}, kind, username, uid, created_at, expires_at, last_used_at, second_factor_at, address, client"
+    insert = text(statement.format(":digest") + ", NULL, '', '', '', NULL FROM sessions")
     with pytest.raises(StoreUnavailable) as caught:
-        async with newer.write() as connection:
-            await connection.execute(text(statement.format(":digest") + ", NULL, '', '', '', NULL FROM sessions"), {"digest": b"9" * 32})
+        await newer.write(lambda connection: connection.execute(insert, {"digest": b"9" * 32}))
     assert isinstance(caught.value.__cause__, IntegrityError)
 
 
