@@ -5,7 +5,7 @@ import time
 import pytest
 
 from gateway.config import Server
-from gateway.web.context import client_name, open_context
+from gateway.web.context import client_name, holds_secret, open_context
 from tests.unit.web.conftest import Make, Peer
 
 PROXY = "198.51.100.1"
@@ -49,6 +49,7 @@ FORWARDED = {
     "evil, 192.0.2.9": "192.0.2.9",
     " 192.0.2.9 ": "192.0.2.9",
     "2001:DB8::1": "2001:db8::1",
+    "::ffff:192.0.2.9": "192.0.2.9",
     "192.0.2.9, ": "local",
     "192.0.2.9:80": "local",
     "unknown": "local",
@@ -97,3 +98,12 @@ def test_what_a_client_calls_itself_is_kept_printable_and_short(make: Make, said
 
 def test_a_client_without_a_name_has_none(make: Make) -> None:
     assert client_name(make()) == ""
+
+
+TOKEN = "sgw_" + "a" * 49
+
+
+@pytest.mark.parametrize("spelled", [TOKEN, TOKEN.replace("_", "%5F"), TOKEN.replace("_", "%5f"), TOKEN.replace("s", "%73"), "eyJhbGciOiJI%2Ea.b"])
+def test_no_spelling_of_a_secret_in_the_path_is_noted_or_passed_on(make: Make, spelled: str) -> None:
+    noted = open_context(make(target=f"/slurm/{spelled}"), settings()).path
+    assert (holds_secret(f"/slurm/{spelled}"), "(hidden)" in noted, "a" * 49 in noted) == (True, True, False)
