@@ -175,13 +175,7 @@ class EnrolmentHandlers:
         if not isinstance(credential, str):
             raise BadRequest("munge_no_string", detail="The munge credential must be a string.", hint=_BEGIN_HINT)
         await self._doorman.require_trail()
-        try:
-            uid = await self._proofs.munge.prove(credential, _host(context.request), context.now)
-        except CredentialsRefused:
-            # There is no account to count it under; whoever tries many is counted by address, as with tokens.
-            await self._proofs.gate.unknown_token(context.address, context.now)
-            raise
-        account = await self._proofs.directory.by_uid(uid)
+        account = await self._proofs.directory.by_uid(await self._unix_user(context, credential))
         if isinstance(account, Denied):
             raise CredentialsRefused(f"munge_and_{account.cause}")
         context.username = account.username
@@ -190,6 +184,18 @@ class EnrolmentHandlers:
         if await self._enrolment.is_enrolled(account.username):
             raise AlreadyEnrolled("already_enrolled")
         return await self._first(context, account, name, MUNGE)
+
+    async def _unix_user(self, context: Context, credential: str) -> int:
+        """Return the uid that a munge credential proves; one that does not is counted by address, as tokens are, for it names no account."""
+        attempt = await self._proofs.gate.enter_unnamed(context.address, context.now)
+        try:
+            uid = await self._proofs.munge.prove(credential, _host(context.request), context.now)
+        except Refusal as refusal:
+            if not isinstance(refusal, CredentialsRefused):
+                await self._proofs.gate.forget(attempt)
+            raise
+        await self._proofs.gate.forget(attempt)
+        return uid
 
     async def _first(self, context: Context, account: Account, name: str | None, origin: str) -> web.Response:
         """Begin for somebody who has no session: a token of its own will confirm it."""

@@ -250,6 +250,14 @@ async def test_many_bad_credentials_from_one_address_have_to_wait(build: Build) 
     assert [answer.status for answer in answers] == [401] * 3 + [429]
 
 
+async def test_munge_is_not_asked_by_an_address_that_has_to_wait_and_a_good_credential_does_not_count(build: Build, daemon: Munged) -> None:
+    house = await build(enrolment={**ALL, "munge_socket": str(daemon.socket)}, throttle={"tokens": 1})
+    house.directory.people["carol"] = replace(house.directory.people["carol"], uid=UID)
+    assert [(await munge(house, daemon)).status for _ in range(2)] == [200, 200]
+    assert (await post(house, "/auth/totp", {"munge": "MUNGE:AAAA:"})).status == 401
+    assert (await munge(house, daemon)).reason == "throttled"
+
+
 # In a session.
 
 
