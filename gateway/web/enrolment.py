@@ -27,7 +27,7 @@ from gateway.signin.ways import TICKET as BY_TICKET
 from gateway.store.authenticators import AuthenticatorRow
 from gateway.store.sessions import ENROLMENT
 from gateway.web.auth import json_answer, stamp
-from gateway.web.body import whole
+from gateway.web.body import arrived
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import OWNERS, Doorman
 
@@ -112,8 +112,9 @@ class EnrolmentHandlers:
 
     async def confirm(self, context: Context) -> web.Response:
         """Take the first code of a new authenticator and answer with ten recovery codes, which are shown this once."""
+        sent = await self._read(context)
         identity = await self._doorman.identify(context, _CONFIRMERS)
-        tree = _keys(await self._read(context), {"otp"}, {"id"}, _CONFIRM_HINT)
+        tree = _keys(sent, {"otp"}, {"id"}, _CONFIRM_HINT)
         code, wanted = tree["otp"], tree.get("id")
         if not isinstance(code, str) or not (wanted is None or isinstance(wanted, str)):
             raise BadRequest("otp_no_string", detail="otp and id must be strings.", hint=_CONFIRM_HINT)
@@ -226,7 +227,7 @@ class EnrolmentHandlers:
     # What they share.
 
     async def _read(self, context: Context) -> dict[str, Any]:
-        body = await whole(context.request, limit=_MAX_BODY, timeout=self._config.server.body_timeout)
+        body = await arrived(context, limit=_MAX_BODY, timeout=self._config.server.body_timeout)
         return json_object(body, _BEGIN_HINT) if body else {}
 
     def _require_way(self, way: str) -> None:
