@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import segno
+import structlog
 from aiohttp import web
 
 from gateway.config import Config
-from gateway.errors import AlreadyEnrolled, BadRequest, Conflict, CredentialsRefused, NotPermitted, Refusal
+from gateway.errors import AlreadyEnrolled, BadRequest, Conflict, CredentialsRefused, NotPermitted, Refusal, StoreUnavailable
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.enrolling import enrolment_token
 from gateway.sessions.sessions import Identity, Rows, Sessions
@@ -30,6 +31,8 @@ from gateway.web.auth import json_answer, stamp
 from gateway.web.body import arrived
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import OWNERS, Doorman
+
+logger = structlog.get_logger()
 
 _MAX_BODY = 8192
 # A session confirms what was begun in it or before; an enrolment's token what it was given for.
@@ -125,8 +128,15 @@ class EnrolmentHandlers:
             row, code, context.address, context.now, lambda: self._note(context, "enrol", row.origin, row.id, row.name)
         )
         if identity.kind == ENROLMENT:
-            await self._sessions.end(identity)
+            await self._end(context, identity)
         return json_answer({"id": row.id, "name": row.name, "recovery_codes": list(codes)})
+
+    async def _end(self, context: Context, identity: Identity) -> None:
+        """End the token of an enrolment that is over, and good for nothing any more; the recovery codes are shown whether or not that works."""
+        try:
+            await self._sessions.end(identity)
+        except StoreUnavailable as error:
+            logger.warning("enrolment_not_ended", request_id=context.id, cause=error.cause)
 
     async def remove(self, context: Context) -> web.Response:
         """Remove one of one's own authenticators, but not the last."""
