@@ -100,6 +100,9 @@ GroupName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 def _some_kind(kinds: tuple[str, ...]) -> tuple[str, ...]:
     if not kinds or len(set(kinds)) != len(kinds):
         raise ValueError("names no second factor, or one twice")
+    if "radius" in kinds[:-1]:
+        # An authenticator kept here would be asked for nothing, but its recovery codes would go past the server.
+        raise ValueError("names one after radius, which has everybody: what stands behind it is never asked")
     return kinds
 
 

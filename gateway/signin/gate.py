@@ -69,11 +69,17 @@ class Gate:
         note = self._known.noting(attempt.account, throttle.address_key(attempt.address), now, self._settings.known_address)
         await self._attempts.release(attempt.id, also=note)
 
-    async def unknown_token(self, address: str, now: float) -> None:
-        """Count a token that nobody has; raise Throttled when there were too many from ``address``."""
-        exceeded = await self._attempts.reserve(secrets.token_hex(16), throttle.token_limits(self._settings, address), now)
+    async def enter_unnamed(self, address: str, now: float) -> Attempt:
+        """Count an attempt with something that names no account; raise Throttled instead when too many such failed from ``address``."""
+        attempt = Attempt(id=secrets.token_hex(16), account="", address=address)
+        exceeded = await self._attempts.reserve(attempt.id, throttle.token_limits(self._settings, address), now)
         if exceeded is not None:
             raise throttle.refusal(exceeded, now)
+        return attempt
+
+    async def unknown_token(self, address: str, now: float) -> None:
+        """Count a token that nobody has; raise Throttled when there were too many from ``address``."""
+        await self.enter_unnamed(address, now)
 
 
 def _bounded(account: str) -> str:

@@ -13,7 +13,7 @@ from gateway.errors import AuditUnavailable, BadRequest
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.sessions import Issued, Sessions, new_id
 from gateway.signin.credentials import MAX_LOGIN_BODY, Credentials, from_json, presented
-from gateway.web.body import whole
+from gateway.web.body import arrived
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import Doorman
 
@@ -45,7 +45,7 @@ class AuthHandlers:
 
     async def _credentials(self, context: Context) -> Credentials:
         request = context.request
-        body = await whole(request, limit=MAX_LOGIN_BODY, timeout=self._settings.body_timeout)
+        body = await arrived(context, limit=MAX_LOGIN_BODY, timeout=self._settings.body_timeout)
         if "Authorization" not in request.headers and "X-SLURM-USER-TOKEN" not in request.headers:
             return from_json(body)
         who = presented(lambda name: request.headers.getall(name, []))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -71,7 +72,7 @@ def open_context(request: web.BaseRequest, settings: Server) -> Context:
         address=address,
         now=time.time(),
         started=time.monotonic(),
-        path=_SECRET.sub("(hidden)", request.raw_path.partition("?")[0])[:512],
+        path=_shown(request.raw_path.partition("?")[0])[:512],
     )
 
 
@@ -82,8 +83,14 @@ def client_name(request: web.BaseRequest) -> str:
 
 
 def holds_secret(target: str) -> bool:
-    """Tell whether a token of ours or a JWT stands in a request target, from where it would get into every log on its way."""
-    return _SECRET.search(target) is not None
+    """Tell whether a token of ours or a JWT stands in a request target, escaped or not, from where it would get into every log on its way."""
+    return _SECRET.search(target) is not None or ("%" in target and _SECRET.search(unquote(target)) is not None)
+
+
+def _shown(path: str) -> str:
+    """Return a path as the log may have it: without the secrets that stand in it, and not at all when one is escaped."""
+    plain = _SECRET.sub("(hidden)", path)
+    return "(hidden)" if holds_secret(plain) else plain
 
 
 def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -91,13 +98,17 @@ def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Add
     peername = request.transport.get_extra_info("peername") if request.transport is not None else None
     if not isinstance(peername, tuple):
         return None
-    address = ipaddress.ip_address(peername[0].partition("%")[0])
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+    return _plain(ipaddress.ip_address(peername[0].partition("%")[0]))
 
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text))
+        return str(_plain(ipaddress.ip_address(text)))
     except ValueError:
         return None
+
+
+def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 section 2.5.5.2): all of those would be one /64 to the throttle."""
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

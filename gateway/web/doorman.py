@@ -17,11 +17,6 @@ CALLERS = frozenset({"session", "token", "one_shot"})
 # What may change what its owner has: a session, since somebody signed in for it.
 OWNERS = frozenset({"session"})
 
-# What may make calls of Slurm's, and say who it is. An enrolment's token is good for enrolling only.
-CALLERS = frozenset({"session", "token", "one_shot"})
-# What may change what its owner has: a session, since somebody signed in for it.
-OWNERS = frozenset({"session"})
-
 
 class Doorman:
     """Turns what a request presents into an identity, or refuses."""
@@ -61,8 +56,8 @@ class Doorman:
         return identity
 
     def require_recent_factor(self, context: Context, identity: Identity, within: float) -> None:
-        """Raise SecondFactorStale unless the second factor was proved within so many seconds."""
-        if context.now - identity.second_factor_at > within:
+        """Raise SecondFactorStale unless the second factor was proved within so many seconds; by another node's clock, it may have been later."""
+        if not abs(context.now - identity.second_factor_at) <= within:
             raise SecondFactorStale("second_factor_too_old", detail=f"This needs a second factor that was proved within the last {within:.0f} s.")
 
     async def require_trail(self) -> None:

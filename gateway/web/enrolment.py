@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import segno
+import structlog
 from aiohttp import web
 
 from gateway.config import Config
-from gateway.errors import AlreadyEnrolled, BadRequest, Conflict, CredentialsRefused, NotPermitted, Refusal
+from gateway.errors import AlreadyEnrolled, BadRequest, Conflict, CredentialsRefused, NotPermitted, Refusal, StoreUnavailable
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.enrolling import enrolment_token
 from gateway.sessions.sessions import Identity, Rows, Sessions
@@ -27,9 +28,11 @@ from gateway.signin.ways import TICKET as BY_TICKET
 from gateway.store.authenticators import AuthenticatorRow
 from gateway.store.sessions import ENROLMENT
 from gateway.web.auth import json_answer, stamp
-from gateway.web.body import whole
+from gateway.web.body import arrived
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import OWNERS, Doorman
+
+logger = structlog.get_logger()
 
 _MAX_BODY = 8192
 # A session confirms what was begun in it or before; an enrolment's token what it was given for.
@@ -112,8 +115,9 @@ class EnrolmentHandlers:
 
     async def confirm(self, context: Context) -> web.Response:
         """Take the first code of a new authenticator and answer with ten recovery codes, which are shown this once."""
+        sent = await self._read(context)
         identity = await self._doorman.identify(context, _CONFIRMERS)
-        tree = _keys(await self._read(context), {"otp"}, {"id"}, _CONFIRM_HINT)
+        tree = _keys(sent, {"otp"}, {"id"}, _CONFIRM_HINT)
         code, wanted = tree["otp"], tree.get("id")
         if not isinstance(code, str) or not (wanted is None or isinstance(wanted, str)):
             raise BadRequest("otp_no_string", detail="otp and id must be strings.", hint=_CONFIRM_HINT)
@@ -124,8 +128,15 @@ class EnrolmentHandlers:
             row, code, context.address, context.now, lambda: self._note(context, "enrol", row.origin, row.id, row.name)
         )
         if identity.kind == ENROLMENT:
-            await self._sessions.end(identity)
+            await self._end(context, identity)
         return json_answer({"id": row.id, "name": row.name, "recovery_codes": list(codes)})
+
+    async def _end(self, context: Context, identity: Identity) -> None:
+        """End the token of an enrolment that is over, and good for nothing any more; the recovery codes are shown whether or not that works."""
+        try:
+            await self._sessions.end(identity)
+        except StoreUnavailable as error:
+            logger.warning("enrolment_not_ended", request_id=context.id, cause=error.cause)
 
     async def remove(self, context: Context) -> web.Response:
         """Remove one of one's own authenticators, but not the last."""
@@ -175,13 +186,7 @@ class EnrolmentHandlers:
         if not isinstance(credential, str):
             raise BadRequest("munge_no_string", detail="The munge credential must be a string.", hint=_BEGIN_HINT)
         await self._doorman.require_trail()
-        try:
-            uid = await self._proofs.munge.prove(credential, _host(context.request), context.now)
-        except CredentialsRefused:
-            # There is no account to count it under; whoever tries many is counted by address, as with tokens.
-            await self._proofs.gate.unknown_token(context.address, context.now)
-            raise
-        account = await self._proofs.directory.by_uid(uid)
+        account = await self._proofs.directory.by_uid(await self._unix_user(context, credential))
         if isinstance(account, Denied):
             raise CredentialsRefused(f"munge_and_{account.cause}")
         context.username = account.username
@@ -190,6 +195,18 @@ class EnrolmentHandlers:
         if await self._enrolment.is_enrolled(account.username):
             raise AlreadyEnrolled("already_enrolled")
         return await self._first(context, account, name, MUNGE)
+
+    async def _unix_user(self, context: Context, credential: str) -> int:
+        """Return the uid that a munge credential proves; one that does not is counted by address, as tokens are, for it names no account."""
+        attempt = await self._proofs.gate.enter_unnamed(context.address, context.now)
+        try:
+            uid = await self._proofs.munge.prove(credential, _host(context.request), context.now)
+        except Refusal as refusal:
+            if not isinstance(refusal, CredentialsRefused):
+                await self._proofs.gate.forget(attempt)
+            raise
+        await self._proofs.gate.forget(attempt)
+        return uid
 
     async def _first(self, context: Context, account: Account, name: str | None, origin: str) -> web.Response:
         """Begin for somebody who has no session: a token of its own will confirm it."""
@@ -220,7 +237,7 @@ class EnrolmentHandlers:
     # What they share.
 
     async def _read(self, context: Context) -> dict[str, Any]:
-        body = await whole(context.request, limit=_MAX_BODY, timeout=self._config.server.body_timeout)
+        body = await arrived(context, limit=_MAX_BODY, timeout=self._config.server.body_timeout)
         return json_object(body, _BEGIN_HINT) if body else {}
 
     def _require_way(self, way: str) -> None:

@@ -64,7 +64,7 @@ class FrontDoor:
         self._under_way += 1
         status = 499  # what nginx logs for a client that went away before its answer
         try:
-            response = await (self._to_its_end(context) if _may_change(request) else self._answer(context))
+            response = await (self._to_its_end(context) if _counts(request) else self._answer(context))
             status = response.status
         except (ConnectionError, asyncio.CancelledError):
             context.cause = "client_gone"
@@ -77,7 +77,7 @@ class FrontDoor:
         return response
 
     async def _to_its_end(self, context: Context) -> web.StreamResponse:
-        """Answer a request that may change something even if its sender goes away meanwhile: the trail has to have how it ended."""
+        """Answer a request that counts even if its sender goes away meanwhile: the trail has to have how it ended."""
         task = asyncio.create_task(self._answer(context))
         self._unfinished.add(task)
         task.add_done_callback(self._finished)
@@ -250,9 +250,9 @@ class FrontDoor:
             )
 
 
-def _may_change(request: web.BaseRequest) -> bool:
-    """Tell whether the request may change something, in whatever spelling its path comes."""
-    if request.method != "GET":
+def _counts(request: web.BaseRequest) -> bool:
+    """Tell whether the request may change something, in whatever spelling its path comes, or tries a password."""
+    if request.method != "GET" or "X-OTP" in request.headers:
         return True
     try:
         return changes_something(request.method, canonical(request.raw_path).path)

@@ -12,7 +12,7 @@ from gateway.signin.credentials import MAX_LOGIN_BODY
 from gateway.signin.login import Login
 from gateway.store.sessions import SESSION, SessionRow
 from gateway.web.auth import json_answer, note_done, stamp
-from gateway.web.body import json_object, whole
+from gateway.web.body import arrived, json_object
 from gateway.web.context import Context, Routes
 from gateway.web.doorman import OWNERS, Doorman
 
@@ -61,8 +61,8 @@ class SessionHandlers:
 
     async def step_up(self, context: Context) -> web.Response:
         """Take a code for the session's second factor, which is fresh again; it is in the audit trail before anything comes of it."""
+        content = await arrived(context, limit=MAX_LOGIN_BODY, timeout=self._settings.body_timeout)
         identity = await self._doorman.identify(context, OWNERS)
-        content = await whole(context.request, limit=MAX_LOGIN_BODY, timeout=self._settings.body_timeout)
         otp = json_object(content, required=frozenset({"otp"}))["otp"]
         if not isinstance(otp, str):
             raise BadRequest("otp_not_a_string", detail="otp must be a string.", hint='Put the code in quotes: {"otp": "123456"}.')

@@ -16,7 +16,7 @@ from gateway.sessions.sessions import Grant, Identity, Issued, Sessions
 from gateway.signin.credentials import MAX_LOGIN_BODY
 from gateway.store.sessions import TOKEN, SessionRow
 from gateway.web.auth import json_answer, note_done, stamp
-from gateway.web.body import json_object, whole
+from gateway.web.body import arrived, json_object
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import OWNERS, Doorman
 
@@ -40,8 +40,9 @@ class TokenHandlers:
 
     async def make(self, context: Context) -> web.Response:
         """Make a token and answer with it, this once; its owner's second factor must have been proved lately."""
+        # First, for a session may end while the body is on its way.
+        content = await arrived(context, limit=MAX_LOGIN_BODY, timeout=self._server.body_timeout)
         identity = await self._doorman.identify(context, OWNERS)
-        content = await whole(context.request, limit=MAX_LOGIN_BODY, timeout=self._server.body_timeout)
         grant = read_grant(content, self._settings)
         self._doorman.require_recent_factor(context, identity, self._settings.second_factor_within)
         await self._doorman.require_trail()

@@ -11,7 +11,9 @@ from dataclasses import replace
 import pyotp
 import pytest
 
+from gateway.errors import StoreUnavailable
 from gateway.sessions.enrolling import new_ticket
+from gateway.sessions.sessions import Sessions
 from gateway.signin.munge import payload
 from gateway.store.engine import open_database
 from gateway.store.tickets import TicketStore
@@ -127,6 +129,18 @@ async def test_the_code_of_a_sign_in_does_not_confirm_nor_serve_in_any_other_flo
     assert (await login(house, code)).status == 200
     again = [await login(house, code), await house.ask("GET", "/slurm/v0.0.41/ping", fakes.basic("carol", otp=code))]
     assert [answer.reason for answer in again] == ["credentials_refused"] * 2
+
+
+async def test_recovery_codes_are_shown_even_if_the_token_cannot_be_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = await redeem(house, await ticket(house))
+
+    async def out(*_: object) -> None:
+        raise StoreUnavailable("store: busy")
+
+    monkeypatch.setattr(Sessions, "end", out)
+    answer = await confirm(house, begun)
+    assert (answer.status, len(answer.json["recovery_codes"])) == (200, 10)  # type: ignore[arg-type]  # a list, as told above
+    assert (await confirm(house, begun)).status == 404
 
 
 async def test_of_one_ticket_redeemed_two_hundred_times_at_once_one_is_good(build: Build) -> None:
@@ -248,6 +262,14 @@ async def test_many_bad_credentials_from_one_address_have_to_wait(build: Build) 
     house = await build(enrolment=ALL, throttle={"tokens": 3})
     answers = [await post(house, "/auth/totp", {"munge": "MUNGE:AAAA:"}) for _ in range(4)]
     assert [answer.status for answer in answers] == [401] * 3 + [429]
+
+
+async def test_munge_is_not_asked_by_an_address_that_has_to_wait_and_a_good_credential_does_not_count(build: Build, daemon: Munged) -> None:
+    house = await build(enrolment={**ALL, "munge_socket": str(daemon.socket)}, throttle={"tokens": 1})
+    house.directory.people["carol"] = replace(house.directory.people["carol"], uid=UID)
+    assert [(await munge(house, daemon)).status for _ in range(2)] == [200, 200]
+    assert (await post(house, "/auth/totp", {"munge": "MUNGE:AAAA:"})).status == 401
+    assert (await munge(house, daemon)).reason == "throttled"
 
 
 # In a session.

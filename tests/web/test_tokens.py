@@ -76,6 +76,19 @@ async def test_the_session_that_made_a_token_may_end_before_it(house: House) -> 
     assert (await house.ask("GET", PING, fakes.bearer(made["token"]))).status == 200
 
 
+@pytest.mark.parametrize("path", ["/auth/tokens", "/auth/stepup", "/auth/totp/confirm"])
+async def test_a_session_that_ends_while_the_body_is_on_its_way_makes_nothing(house: House, path: str) -> None:
+    session = await house.token()
+    body = b'{"name": "late"}'
+    reader, writer = await house.connect()
+    writer.write(fakes.encode("POST", path, [*fakes.bearer(session), ("Content-Length", str(len(body)))]) + body[:5])
+    await writer.drain()
+    assert (await house.ask("DELETE", "/auth/session", fakes.bearer(session))).status == 204
+    writer.write(body[5:])
+    assert b" 401 " in await reader.readline()
+    writer.close()
+
+
 async def test_making_and_ending_a_token_is_in_the_trail_without_the_token(house: House) -> None:
     session = await house.token()
     made = await personal(house, session, name="nightly", scopes=["jobs"])

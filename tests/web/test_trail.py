@@ -10,6 +10,7 @@ import re
 
 import pytest
 
+from gateway.signin.account import Candidate
 from gateway.store.audit_heads import AuditHeadStore
 from gateway.store.engine import open_database
 from tests.web import fakes
@@ -183,6 +184,26 @@ async def test_a_change_by_get_whose_client_went_away_is_in_the_trail_once(house
     gate.open.set()
     await house.application.front.close()
     assert [(line["event"], line["user"], line["path"]) for line in await house.audit()] == [("request", "alice", "/slurm/v0.0.39/reconfigure")]
+
+
+async def test_a_guess_whose_sender_hangs_up_is_in_the_trail_with_its_cause(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, gate, find = asyncio.Event(), asyncio.Event(), house.directory.find
+
+    async def slowly(typed: str) -> Candidate:
+        asked.set()
+        await gate.wait()
+        return await find(typed)
+
+    monkeypatch.setattr(house.directory, "find", slowly)
+    _, writer = await house.connect()
+    writer.write(fakes.encode("GET", "/slurm/v0.0.38/ping", fakes.basic("alice", "a guess", otp="123456")))
+    await asked.wait()
+    writer.transport.abort()
+    await fakes.until(lambda: "client_gone" in house.log)
+    gate.set()
+    await house.application.front.close()  # which waits for it
+    assert [(line["event"], line["user"], line["cause"]) for line in await house.audit()] == [("refusal", "alice", "password_refused")]
+    assert "never retrieved" not in house.log
 
 
 async def test_a_read_leaves_no_line(house: House) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.model import Cluster, Config, Directory, Server, Sessions, Slurm, Store, Throttle, Totp
+from gateway.config.model import Cluster, Config, Directory, SecondFactor, Server, Sessions, Slurm, Store, Throttle, Totp
 
 TREE: dict[str, dict[str, Any]] = {
     "server": {"listen": "127.0.0.1:8080"},
@@ -229,3 +229,14 @@ def test_what_is_set_for_active_directory_holds_but_nested_groups_are_always_fol
 def test_no_group_takes_the_required_ones_name() -> None:
     with pytest.raises(ValidationError, match="required_group"):
         directory(groups={"required": "cn=anybody,dc=demo,dc=example"})
+
+
+@pytest.mark.parametrize("kinds", [["totp"], ["radius"], ["totp", "radius"]])
+def test_second_factors_stand_in_an_order_in_which_each_is_asked(kinds: list[str]) -> None:
+    assert SecondFactor.model_validate({"kinds": kinds}).kinds == tuple(kinds)
+
+
+@pytest.mark.parametrize("kinds", [[], ["totp", "totp"], ["radius", "totp"], ["sms"]])
+def test_a_second_factor_that_is_never_asked_is_a_mistake(kinds: list[str]) -> None:
+    with pytest.raises(ValidationError):
+        SecondFactor.model_validate({"kinds": kinds})

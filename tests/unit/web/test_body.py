@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from unittest.mock import Mock
 
 import pytest
@@ -10,8 +11,10 @@ from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config import Server
 from gateway.errors import BadRequest, RequestTimeout, TooLarge
-from gateway.web.body import json_object, pieces, whole
+from gateway.web.body import arrived, json_object, pieces, whole
+from gateway.web.context import open_context
 from tests.unit.web.conftest import Make
 
 
@@ -51,6 +54,17 @@ async def test_a_body_without_end_is_refused_at_the_limit(make: Make) -> None:
         await asyncio.sleep(0)
     with pytest.raises(TooLarge):
         await reading
+
+
+async def test_a_request_counts_as_of_when_its_body_is_all_there(make: Make) -> None:
+    stream = content()
+    context = open_context(make("POST", payload=stream), Server.model_validate({"listen": "unix:/run/gateway.sock"}))
+    context.now -= 1000
+    stream.feed_data(b"late")
+    stream.feed_eof()
+    before = time.time()
+    assert await arrived(context, limit=10, timeout=1.0) == b"late"
+    assert before <= context.now <= time.time()
 
 
 async def test_silence_is_a_timeout(make: Make) -> None:

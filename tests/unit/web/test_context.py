@@ -54,6 +54,7 @@ FORWARDED = {
     "evil, 192.0.2.9": "192.0.2.9",
     " 192.0.2.9 ": "192.0.2.9",
     "2001:DB8::1": "2001:db8::1",
+    "::ffff:192.0.2.9": "192.0.2.9",
     "192.0.2.9, ": "local",
     "192.0.2.9:80": "local",
     "unknown": "local",
@@ -131,3 +132,12 @@ def test_a_token_anywhere_in_a_path_is_seen_and_not_noted(make: Make, around: st
     target = f"/{around}{token}"
     assert holds_secret(target)
     assert token not in open_context(make(target=target), settings()).path
+
+
+TOKEN = "sgw_" + "a" * 49
+
+
+@pytest.mark.parametrize("spelled", [TOKEN, TOKEN.replace("_", "%5F"), TOKEN.replace("_", "%5f"), TOKEN.replace("s", "%73"), "eyJhbGciOiJI%2Ea.b"])
+def test_no_spelling_of_a_secret_in_the_path_is_noted_or_passed_on(make: Make, spelled: str) -> None:
+    noted = open_context(make(target=f"/slurm/{spelled}"), settings()).path
+    assert (holds_secret(f"/slurm/{spelled}"), "(hidden)" in noted, "a" * 49 in noted) == (True, True, False)

@@ -93,7 +93,7 @@ async def test_what_a_session_alone_may_do_uses_up_no_code_of_others(make: Make)
     assert party.asked == []
 
 
-@pytest.mark.parametrize(("age", "refused"), [(0.0, False), (600.0, False), (600.5, True)])
+@pytest.mark.parametrize(("age", "refused"), [(0.0, False), (600.0, False), (600.5, True), (-600.0, False), (-600.5, True)])
 async def test_a_second_factor_that_is_old_has_to_be_proved_again(make: Make, age: float, refused: bool) -> None:
     context = opened(make, TOKEN)
     identity = await doorman(Party()).identify(context)
