@@ -12,6 +12,7 @@ import structlog
 from gateway.config import Config, SecretFileError
 from gateway.errors import Refusal, SignInBusy
 from gateway.observe.audit import AuditTrail, audit_key_file, load_audit_key
+from gateway.observe.audit.folding import Folding
 from gateway.observe.audit.keeping import HeadKeeping
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
@@ -119,6 +120,7 @@ class Application:
             settings=config.server,
             log_reads=config.log.reads,
             refusal_time=config.throttle.refusal_time,
+            folding=Folding(config.audit.refusals_a_minute),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
 

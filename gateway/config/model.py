@@ -367,6 +367,12 @@ class Audit(Section):
         None,
         description="the Ed25519 key that signs the chain's head, made by `keys init`; `audit.key` beside the key ring without it",
     )
+    refusals_a_minute: int = Field(
+        600,
+        ge=1,
+        le=1_000_000,
+        description="refusals of strangers that a worker writes of each address; the next line tells how many more there were",
+    )
     head_interval: Duration = Field(60.0, description="longest time that lines of the trail wait for a signed head")
 
 
@@ -405,4 +411,6 @@ class Config(Section):
             raise ValueError(f"slurm.default_cluster names none of the clusters: {', '.join(sorted(self.clusters))}")
         if "radius" in self.second_factor.kinds and not (self.radius.servers and self.radius.secret_file):
             raise ValueError("second_factor.kinds has radius, so radius.servers and radius.secret_file must be given")
+        if "radius" in self.second_factor.kinds and "munge" in self.enrolment.ways:
+            raise ValueError("enrolment.ways has munge: a Unix account would take the place of the second factor that radius asks of everybody")
         return self

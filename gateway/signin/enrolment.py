@@ -203,14 +203,13 @@ async def renew_recovery(store: AuthenticatorStore, username: str) -> tuple[str,
 
 async def disenrol(store: AuthenticatorStore, tickets: TicketStore, sessions: SessionStore, username: str, name: str | None = None) -> Disenrolled:
     """Take the second factors of ``username`` away, or the one called ``name``, with tickets, and end all sessions and tokens."""
-    if name is None:
-        removed = await store.remove_all_of(username)
-    else:
-        row = next((row for row in await store.of(username) if row.name == name), None)
-        removed = int(row is not None and await store.remove(username, row.id))
-        if not removed:
-            return Disenrolled(authenticators=0, tickets=0, sessions=0)
-    return Disenrolled(authenticators=removed, tickets=await tickets.remove_all_of(username), sessions=await sessions.end_all_of(username))
+    row = next((row for row in await store.of(username) if row.name == name), None)
+    if name is not None and row is None:
+        return Disenrolled(authenticators=0, tickets=0, sessions=0)
+    # Each opens the way to the next, so they go in the order in which they are made.
+    redeemable = await tickets.remove_all_of(username)
+    removed = await store.remove_all_of(username) if row is None else int(await store.remove(username, row.id))
+    return Disenrolled(authenticators=removed, tickets=redeemable, sessions=await sessions.end_all_of(username))
 
 
 def read_name(value: object) -> str | None:

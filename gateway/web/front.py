@@ -6,13 +6,15 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, CredentialsRefused, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
+from gateway.errors import BadRequest, CredentialsRefused, EnrolmentRequired, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
 from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
 from gateway.policy.route import METHODS, changes_something, is_proxied, named_job
@@ -43,6 +45,7 @@ class FrontDoor:
         settings: Server,
         log_reads: bool,
         refusal_time: float,
+        folding: Folding,
     ) -> None:
         self._proxied = proxied
         self._audit = audit
@@ -50,6 +53,7 @@ class FrontDoor:
         self._settings = settings
         self._log_reads = log_reads
         self._refusal_time = refusal_time
+        self._folding = folding
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._under_way = 0
         self._ended = asyncio.Event()
@@ -193,8 +197,10 @@ class FrontDoor:
         response = problem.response(refusal, context.id, proxied=context.kind == "slurm")
         self._seal(context, response)
         context.audited = True
+        left_out = self._folding.admit(context.address, context.now) if _is_a_strangers(context, refusal) else 0
         try:
-            await self._audit.write(self._event(context, "refusal", refusal.status))
+            if left_out is not None:
+                await self._audit.write(replace(self._event(context, "refusal", refusal.status), left_out=left_out or None))
         except Unavailable as unavailable:
             logger.error("audit_lost", request_id=context.id, cause=unavailable.cause)
         if isinstance(refusal, CredentialsRefused):
@@ -258,6 +264,14 @@ def _counts(request: web.BaseRequest) -> bool:
         return changes_something(request.method, canonical(request.raw_path).path)
     except Refusal:
         return False
+
+
+def _is_a_strangers(context: Context, refusal: Refusal) -> bool:
+    """Tell whether a refusal says nothing of anybody we know, so that it matters less the more often it is repeated.
+
+    A guess at credentials is none of these: there are not many, for the throttle counts them.
+    """
+    return context.identity is None and refusal.status < 500 and not isinstance(refusal, (CredentialsRefused, EnrolmentRequired))  # noqa: PLR2004 - RFC 9110 section 15.6
 
 
 async def _alive(_context: Context) -> web.Response:

@@ -13,7 +13,7 @@ class Event:
 
     ``session`` is what the request presented, or what a sign-in opened; ``target`` what was acted on (the id of a session, a token, an
     authenticator), ``name`` what people call it, ``scopes`` a personal token's; ``by`` the operator who ran a command, ``rule`` the one of
-    the policy that decided, ``client`` what the client calls itself.
+    the policy that decided, ``client`` what the client calls itself, ``left_out`` how many refusals of its address went before it unwritten.
     """
 
     event: str
@@ -37,6 +37,7 @@ class Event:
     target: str | None = None
     name: str | None = None
     scopes: tuple[str, ...] | None = None
+    left_out: int | None = None
 
     def line(self) -> bytes:
         """Return the event as one line of ASCII JSON, empty fields left out; json escapes whatever could break a line."""

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.config import Server
 from gateway.errors import AuditUnavailable, CodeOutOfStep, CredentialsRefused, NotPermitted
 from gateway.observe.audit import AuditTrail, Event
+from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
 from gateway.web.context import Context
@@ -52,6 +53,7 @@ class Inside:
             settings=Server.model_validate({"listen": "unix:/run/gateway.sock"}),
             log_reads=False,
             refusal_time=self.refusal_time,
+            folding=Folding(3),
         )
 
     def value(self, name: str) -> float:
@@ -150,3 +152,22 @@ async def test_a_refusal_of_credentials_is_given_at_a_whole_multiple_of_the_refu
 async def test_other_answers_do_not_wait(make: Make) -> None:
     async with asyncio.timeout(5):
         assert (await Inside(refuses, refusal_time=60.0).door().handle(make("POST", PATH))).status == 403
+
+
+async def test_what_a_stranger_is_refused_over_and_over_does_not_fill_the_trail(make: Make) -> None:
+    inside = Inside(refuses)
+    door = inside.door()
+    for _ in range(10):
+        assert (await door.handle(make("POST", PATH))).status == 403
+    assert len(inside.events) == 3
+
+
+async def test_a_guess_at_credentials_is_always_in_the_trail(make: Make) -> None:
+    def guesses(_context: Context) -> web.Response:
+        raise CredentialsRefused("password_refused")
+
+    inside = Inside(guesses)
+    door = inside.door()
+    for _ in range(10):
+        await door.handle(make("POST", PATH))
+    assert len(inside.events) == 10
