@@ -199,3 +199,17 @@ def test_what_is_right_of_a_file_is_known_whatever_else_is_wrong() -> None:
 )
 def test_a_table_of_a_list_is_found_by_its_number(key: tuple[str, ...], line: int) -> None:
     assert locate("[[p.r]]\na = 1\n [[ p.r ]] # note\nb = 1\na = [\n1]\n[[p.r]]\n[[p.x]]\na = 1\n", key) == line
+
+
+RADIUS = '[second_factor]\nkinds = ["radius"]\n'
+
+
+def test_radius_needs_a_server_and_a_secret() -> None:
+    (problem,) = problems(GOOD + RADIUS)
+    assert "radius.servers and radius.secret_file must be given" in problem.text
+
+
+def test_a_unix_account_does_not_take_the_place_of_what_radius_asks() -> None:
+    server = '[radius]\nservers = ["127.0.0.1:1812"]\nsecret_file = "/etc/slurm-gateway/radius"\n[enrolment]\nways = ["munge"]\n'
+    (problem,) = problems(GOOD + RADIUS + server)
+    assert "enrolment.ways has munge" in problem.text
