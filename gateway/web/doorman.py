@@ -17,11 +17,6 @@ CALLERS = frozenset({"session", "token", "one_shot"})
 # What may change what its owner has: a session, since somebody signed in for it.
 OWNERS = frozenset({"session"})
 
-# What may make calls of Slurm's, and say who it is. An enrolment's token is good for enrolling only.
-CALLERS = frozenset({"session", "token", "one_shot"})
-# What may change what its owner has: a session, since somebody signed in for it.
-OWNERS = frozenset({"session"})
-
 
 class Doorman:
     """Turns what a request presents into an identity, or refuses."""
