@@ -70,12 +70,39 @@ class CredentialsRefused(Refusal):
     )
 
 
+class CodeRefused(CredentialsRefused):
+    """The same answer to somebody whom a token names already, and who shows a code alone."""
+
+    default_detail = "The code is not right, or was used before."
+    default_hint = "A code has six digits, lives about a minute and works once: send the one that your authenticator shows next."
+
+
+class TicketRefused(CredentialsRefused):
+    """The same answer to whoever comes with a ticket in the place of a code."""
+
+    default_detail = "User name, password and ticket do not fit together."
+    default_hint = (
+        "Check all three. A ticket is for one person, works once and for a limited time: ask your administrators for another one, "
+        "and whether your account is active and may use this service."
+    )
+
+
+class MungeRefused(CredentialsRefused):
+    """The same answer to whoever comes with a munge credential."""
+
+    default_detail = "The munge credential does not tell of anybody who may enrol here."
+    default_hint = (
+        "A credential works once, for some minutes and at one address: run 'slurm-gateway enroll-me' on a login node, as yourself. "
+        "If that does not help, ask your administrators whether your account is active, and whether the clocks agree."
+    )
+
+
 class CodeOutOfStep(CredentialsRefused):
     """Password and secret are right, but the code belongs to another time; told only to those who showed the password."""
 
     title = "The code belongs to another time"
     default_detail = "The code is one of your authenticator's, but not of this moment: its clock, or the gateway's, is off."
-    default_hint = "Set the clock of the device that shows the codes (automatic date and time), then sign in with the next code."
+    default_hint = "Set the clock of the device that shows the codes (automatic date and time), then use the next code."
 
 
 class TokenRefused(Refusal):

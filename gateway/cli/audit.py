@@ -50,7 +50,9 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     show.add_argument("--json", action="store_true", help="print the trail's own lines")
     show.set_defaults(run=audit_reading.show)
 
-    actions.add_parser("rotate", help="sign the head, put the file away under a name with the time, begin the next").set_defaults(run=rotate)
+    away = actions.add_parser("rotate", help="sign the head, put the file away under a name with the time, begin the next")
+    away.add_argument("--json", action="store_true", help='print {"file"}, null if there was nothing to put away')
+    away.set_defaults(run=rotate)
     key = actions.add_parser("key", help="print the public key that the trail is signed with")
     key.add_argument("--json", action="store_true", help="print it as JSON")
     key.set_defaults(run=show_key)
@@ -73,7 +75,8 @@ def rotate(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"audit.file: {refusal.cause}", "Run this as the gateway's user or as root, and see that the folder is writable."
         ) from None
-    sys.stdout.write(f"{name}\n" if name is not None else f"{path}: nothing is in it\n")
+    words = f"{name}\n" if name is not None else f"{path}: nothing is in it\n"
+    sys.stdout.write(json.dumps({"file": None if name is None else str(name)}) + "\n" if arguments.json else words)
     return 0
 
 

@@ -35,6 +35,8 @@ _PROGRESS_EVERY = 0.5
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; return 0 when the trail is sound, else 1."""
     keys = {key.fingerprint: key for key in map(_public_key, arguments.public_key or ())}
+    # ``audit.jsonl*`` names the head as well, which is found by itself and is no part of the chain.
+    arguments.files = [file for file in arguments.files if file not in {head_path(other) for other in arguments.files}]
     if arguments.files and keys and arguments.config is None:
         opened, heads = open_files(arguments.files, None, _with_head(arguments.files)), None
         found = _walk(opened, keys, ())

@@ -31,8 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     ended = on_store(task.config, action)
     if not ended.authenticators and not ended.tickets and not ended.sessions:
-        called = "" if arguments.name is None else f" that is called {arguments.name}"
-        raise CommandError(f"{task.user} has no second factor{called}", "Check the spelling: it is Slurm's, with its capitals.")
+        if arguments.name is not None:
+            raise CommandError(f"{task.user} has no second factor called {arguments.name}", f"'slurm-gateway users show {task.user}' names them.")
+        raise CommandError(f"{task.user} has no second factor", "Check the spelling: it is Slurm's, with its capitals.")
     if arguments.json:
         fields = {"authenticators": ended.authenticators, "tickets": ended.tickets, "sessions": ended.sessions}
         sys.stdout.write(json.dumps(fields) + "\n")

@@ -38,6 +38,7 @@ def add_ending(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("id", metavar="ID", nargs="?", help="its id, as 'list' shows it")
     what.add_argument("--user", metavar="USER", help="all of this user, as Slurm spells it")
+    parser.add_argument("--json", action="store_true", help='print {"user", "ended"}')
 
 
 def show(arguments: argparse.Namespace, kind: Kind) -> int:
@@ -66,8 +67,7 @@ def end(arguments: argparse.Namespace, kind: Kind) -> int:
         async def all_of(people: People) -> int:
             return await people.sessions.end_all_of(task.user, kind=kind.kind)
 
-        ended = on_store(task.config, all_of)
-        sys.stdout.write(f"{task.user}: {ended} {kind.noun}(s) ended\n")
+        _tell(arguments, kind, task.user, on_store(task.config, all_of))
         return 0
     if _ID.fullmatch(arguments.id) is None:
         raise CommandError(f"{arguments.id!r} is no id", f"'slurm-gateway {kind.noun}s list' shows the ids.", exit_code=2)
@@ -83,8 +83,12 @@ def end(arguments: argparse.Namespace, kind: Kind) -> int:
     if row is None:
         hint = f"It may have ended already; 'slurm-gateway {kind.noun}s list' shows those that there are."
         raise CommandError(f"there is no {kind.noun} {arguments.id}", hint)
-    sys.stdout.write(f"{row.username}: 1 {kind.noun}(s) ended\n")
+    _tell(arguments, kind, row.username, 1)
     return 0
+
+
+def _tell(arguments: argparse.Namespace, kind: Kind, user: str, ended: int) -> None:
+    sys.stdout.write(document({"user": user, "ended": ended}) if arguments.json else f"{user}: {ended} {kind.noun}(s) ended\n")
 
 
 def is_alive(row: SessionRow, now: float, idle: float) -> bool:

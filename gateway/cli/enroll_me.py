@@ -110,8 +110,7 @@ def _post(gateway: Gateway, path: str, tree: dict[str, str], token: str | None =
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        context = ssl.create_default_context(cafile=gateway.ca)
-        connection = http.client.HTTPSConnection(gateway.host, gateway.port, timeout=_LIMIT, context=context)
+        connection = http.client.HTTPSConnection(gateway.host, gateway.port, timeout=_LIMIT, context=_trust(gateway.ca))
         try:
             connection.request("POST", gateway.path + path, body, headers)
             answer = connection.getresponse()
@@ -121,12 +120,19 @@ def _post(gateway: Gateway, path: str, tree: dict[str, str], token: str | None =
     except ssl.SSLCertVerificationError as error:
         raise CommandError(f"the certificate of {gateway.name} is not trusted: {error.verify_message}", "Name its CA with --ca FILE.") from error
     except (OSError, http.client.HTTPException) as error:
-        raise CommandError(f"{gateway.name} cannot be reached: {error}", "Check the address, and --ca FILE.") from error
+        raise CommandError(f"{gateway.name} cannot be reached: {error}", "Check the address.") from error
     except ValueError as error:
         raise CommandError(f"{gateway.name} did not answer in JSON", "Is this the gateway's address?") from error
     if not isinstance(said, dict):
         raise CommandError(f"{gateway.name} did not answer as a gateway does", "Is this the gateway's address?")
     return answer.status, said
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise CommandError(f"--ca {ca}: {error.strerror or 'is no certificate'}", "Name a file with the CA's certificate (PEM).") from error
 
 
 def _confirmed(gateway: Gateway, token: str) -> list[str]:

@@ -31,7 +31,7 @@ _TELL_EVERY = 2.0
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
-    parser = commands.add_parser("keys", help="make and replace the keys that seal the second factors", description=__doc__)
+    parser = commands.add_parser("keys", help="make, list and replace the keys that seal the second factors", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, run, summary in (
         ("init", init, "write the key ring unless it is there"),
@@ -40,7 +40,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
         ("rotate", _edit(rotate), "seal every secret anew: under the newest staged key, or under a new one"),
         ("prune", _edit(prune), "take out the keys that seal nothing any more"),
     ):
-        action = actions.add_parser(name, help=summary, description=summary)
+        action = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         action.add_argument("--json", action="store_true", help="print what was done as JSON")
         action.set_defaults(run=run)
         if name == "prune":

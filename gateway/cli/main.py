@@ -30,7 +30,7 @@ _COMMANDS = {
     "users": "list the people that the gateway knows, unlock them, end what they have",
     "sessions": "list sessions and end them",
     "tokens": "list personal access tokens and revoke them",
-    "keys": "make the keys that seal the second factors",
+    "keys": "make, list and replace the keys that seal the second factors",
     "state": "back up and restore the store",
     "policy": "show the rules, and explain which one decides",
     "audit": "verify and read the audit trail: who did what",
@@ -41,8 +41,16 @@ _COMMANDS = {
 class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong with a command line as everything else here is said."""
 
+    # The command that the line names: argparse lets the outermost parser complain of what nobody recognized.
+    named: str | None = None
+
     def error(self, message: str) -> NoReturn:
-        raise CommandError(message, f"'{self.prog} --help' tells how it is used.", exit_code=USAGE)
+        command = f"{self.prog} {self.named}" if self.named is not None and message.startswith("unrecognized") else self.prog
+        raise CommandError(message, f"'{command} --help' tells how it is used.", exit_code=USAGE)
+
+    def format_help(self) -> str:
+        # The descriptions are docstrings, marked up for those who read the code.
+        return super().format_help().replace("``", "'")
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -58,6 +66,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     named = _command(argv)
+    parser.named = named if named in _COMMANDS else None
     for name, summary in _COMMANDS.items():
         if name == named:
             importlib.import_module(f"gateway.cli.{name.replace('-', '_')}").register(commands)

@@ -26,17 +26,15 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     listing = actions.add_parser("list", help="list everybody who has or had something here")
     listing.add_argument("--json", action="store_true", help='print {"users": […]}')
     listing.set_defaults(run=show_all, user=None)
-    one = _of_one(actions, "show", "show what the gateway knows of a user", show_one)
-    one.add_argument("--json", action="store_true", help="print it as a JSON object")
-    _of_one(actions, "unlock", "forget a user's failed sign-ins", unlock)
-    _of_one(actions, "end", "end all sessions and personal tokens of a user", end)
-
-
-def _of_one(actions: Any, name: str, summary: str, run: object) -> argparse.ArgumentParser:  # noqa: ANN401 - as above
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=summary)
-    parser.add_argument("user", metavar="USER", help="the user as Slurm spells it")
-    parser.set_defaults(run=run)
-    return parser
+    for name, run, summary, printed in (
+        ("show", show_one, "show what the gateway knows of a user", "it as a JSON object"),
+        ("unlock", unlock, "forget a user's failed sign-ins", '{"user", "forgotten"}'),
+        ("end", end, "end all sessions and personal tokens of a user", '{"user", "ended"}'),
+    ):
+        one = actions.add_parser(name, help=summary)
+        one.add_argument("user", metavar="USER", help="the user as Slurm spells it")
+        one.add_argument("--json", action="store_true", help=f"print {printed}")
+        one.set_defaults(run=run)
 
 
 def show_all(arguments: argparse.Namespace) -> int:
@@ -81,7 +79,9 @@ def unlock(arguments: argparse.Namespace) -> int:
         await people.attempts.unlock(keys)
         return failures
 
-    sys.stdout.write(f"{task.user}: {on_store(task.config, action)} failed attempt(s) forgotten\n")
+    forgotten = on_store(task.config, action)
+    words = f"{task.user}: {forgotten} failed attempt(s) forgotten\n"
+    sys.stdout.write(document({"user": task.user, "forgotten": forgotten}) if arguments.json else words)
     return 0
 
 
@@ -93,7 +93,9 @@ def end(arguments: argparse.Namespace) -> int:
     async def action(people: People) -> int:
         return await people.sessions.end_all_of(task.user)
 
-    sys.stdout.write(f"{task.user}: {on_store(task.config, action)} session(s) and token(s) ended\n")
+    ended = on_store(task.config, action)
+    words = f"{task.user}: {ended} session(s) and token(s) ended\n"
+    sys.stdout.write(document({"user": task.user, "ended": ended}) if arguments.json else words)
     return 0
 
 

@@ -12,7 +12,18 @@ import structlog
 from aiohttp import web
 
 from gateway.config import Config
-from gateway.errors import AlreadyEnrolled, BadRequest, Conflict, CredentialsRefused, NotPermitted, Refusal, StoreUnavailable
+from gateway.errors import (
+    AlreadyEnrolled,
+    BadRequest,
+    CodeRefused,
+    Conflict,
+    CredentialsRefused,
+    MungeRefused,
+    NotPermitted,
+    Refusal,
+    StoreUnavailable,
+    TicketRefused,
+)
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.enrolling import enrolment_token
 from gateway.sessions.sessions import Identity, Rows, Sessions
@@ -31,6 +42,7 @@ from gateway.web.auth import json_answer, stamp
 from gateway.web.body import arrived
 from gateway.web.context import Context, Routes, client_name
 from gateway.web.doorman import OWNERS, Doorman
+from gateway.web.problem import refused_as
 
 logger = structlog.get_logger()
 
@@ -110,8 +122,10 @@ class EnrolmentHandlers:
         elif "Authorization" in context.request.headers or "X-SLURM-USER-TOKEN" in context.request.headers:
             return await self._by_session(context, _keys(tree, set(), {"name"}))
         if "munge" in tree:
-            return await self._by_munge(context, _keys(tree, {"munge"}, {"name"}))
-        return await self._by_ticket(context, _keys(tree, {"username", "password", "ticket"}, {"name"}))
+            with refused_as(MungeRefused):
+                return await self._by_munge(context, _keys(tree, {"munge"}, {"name"}))
+        with refused_as(TicketRefused):
+            return await self._by_ticket(context, _keys(tree, {"username", "password", "ticket"}, {"name"}))
 
     async def confirm(self, context: Context) -> web.Response:
         """Take the first code of a new authenticator and answer with ten recovery codes, which are shown this once."""
@@ -124,9 +138,10 @@ class EnrolmentHandlers:
         if identity.kind == ENROLMENT:
             wanted = identity.session_id
         row = await self._enrolment.waiting(identity.username, wanted, context.now)
-        codes = await self._enrolment.confirm(
-            row, code, context.address, context.now, lambda: self._note(context, "enrol", row.origin, row.id, row.name)
-        )
+        with refused_as(CodeRefused):
+            codes = await self._enrolment.confirm(
+                row, code, context.address, context.now, lambda: self._note(context, "enrol", row.origin, row.id, row.name)
+            )
         if identity.kind == ENROLMENT:
             await self._end(context, identity)
         return json_answer({"id": row.id, "name": row.name, "recovery_codes": list(codes)})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
 
-from gateway.errors import Refusal
+from gateway.errors import CredentialsRefused, Refusal
 
 CONTENT_TYPE = "application/problem+json"
 # RFC 9110 section 11.6.1 asks for a challenge. Basic is taken as well, but naming it would make browsers ask for a password alone.
@@ -39,3 +41,14 @@ def response(refusal: Refusal, request_id: str, *, proxied: bool) -> web.Respons
     headers["Content-Type"] = CONTENT_TYPE
     body = json.dumps(document(refusal, request_id, proxied=proxied)).encode() + b"\n"
     return web.Response(status=refusal.status, headers=headers, body=body)
+
+
+@contextmanager
+def refused_as(kind: type[CredentialsRefused]) -> Iterator[None]:
+    """Put the one answer to whatever was wrong into the words of what was shown here; one that tells more keeps its own."""
+    try:
+        yield
+    except CredentialsRefused as refusal:
+        if type(refusal) is not CredentialsRefused:
+            raise
+        raise kind(refusal.cause) from None

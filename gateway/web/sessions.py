@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import BadRequest, CodeRefused, NotFound
 from gateway.observe.audit import AuditTrail, Event
 from gateway.sessions.sessions import Sessions
 from gateway.signin.credentials import MAX_LOGIN_BODY
@@ -15,6 +15,7 @@ from gateway.web.auth import json_answer, note_done, stamp
 from gateway.web.body import arrived, json_object
 from gateway.web.context import Context, Routes
 from gateway.web.doorman import OWNERS, Doorman
+from gateway.web.problem import refused_as
 
 
 class SessionHandlers:
@@ -67,7 +68,8 @@ class SessionHandlers:
         if not isinstance(otp, str):
             raise BadRequest("otp_not_a_string", detail="otp must be a string.", hint='Put the code in quotes: {"otp": "123456"}.')
         await self._doorman.require_trail()
-        factor = await self._login.step_up(identity.subject, otp, context.address, context.now)
+        with refused_as(CodeRefused):
+            factor = await self._login.step_up(identity.subject, otp, context.address, context.now)
         event = Event(
             event="step_up",
             at=context.now,

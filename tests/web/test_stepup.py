@@ -66,6 +66,12 @@ async def test_a_malformed_step_up_is_told_so(house: House, content: bytes) -> N
     assert (answer.status, answer.reason) == (400, "bad_request")
 
 
+async def test_the_answer_speaks_of_the_code_alone(house: House) -> None:
+    await house.enrol()
+    answer = await step_up(house, await house.token(), "000000")
+    assert [word for word in ("password", "name") if word in f"{answer.json['detail']} {answer.json['hint']}".lower()] == []
+
+
 async def test_a_code_that_signed_somebody_in_does_not_step_up_and_the_other_way_round(house: House) -> None:
     code = await house.code()
     token = str((await house.ask("POST", "/auth/login", fakes.basic("alice", otp=code))).json["token"])

@@ -33,6 +33,12 @@ def test_rotating_puts_the_file_away_and_the_chain_goes_on(run: Run, config: Pat
 def test_rotating_nothing_is_said(run: Run, config: Path) -> None:
     ran = run("--config", config, "audit", "rotate")
     assert (ran.code, "nothing is in it" in ran.out) == (0, True)
+    assert json.loads(run("--config", config, "audit", "rotate", "--json").out) == {"file": None}
+
+
+def test_programs_are_told_where_the_file_was_put(run: Run, config: Path) -> None:
+    write(config, Event(event="request", at=0.0))
+    assert Path(json.loads(run("--config", config, "audit", "rotate", "--json").out)["file"]).exists()
 
 
 def test_the_public_key_is_shown_and_the_private_one_is_not(run: Run, config: Path) -> None:

@@ -111,6 +111,17 @@ def test_whoever_has_the_public_key_verifies_elsewhere(run: Run, config: Path, w
     assert (ran.code, "cannot be read to its end" in ran.out) == (1, True)
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_pattern_that_names_the_head_too_names_the_trail(run: Run, config: Path, write: Write, tmp_path: Path, configured: bool) -> None:
+    path = write()
+    key = tmp_path / "key.pem"
+    key.write_text(run("--config", config, "audit", "key").out)
+    words = ("--config", config, "audit", "verify") if configured else ("audit", "verify", "--public-key", key)
+    files = sorted(path.parent.glob("audit.log*"))
+    ran = run(*words, *files)
+    assert (len(files), ran.code, ran.out.splitlines()[-1]) == (2, 0, "sound")
+
+
 def test_several_keys_may_have_signed(run: Run, config: Path, write: Write, tmp_path: Path) -> None:
     write()
     (tmp_path / "old.pem").write_text(run("--config", config, "audit", "key").out)

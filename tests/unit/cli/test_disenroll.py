@@ -76,7 +76,9 @@ def test_one_of_several_goes_by_its_name(run: Run, config: Path) -> None:
 def test_a_name_that_nobody_has_is_told(run: Run, config: Path) -> None:
     run("--config", config, "enroll", "alice")
     ran = run("--config", config, "disenroll", "alice", "--name", "tablet")
-    assert (ran.code, ran.err.splitlines()[0]) == (1, "slurm-gateway: alice has no second factor that is called tablet")
+    what, hint = ran.err.splitlines()
+    assert (ran.code, what) == (1, "slurm-gateway: alice has no second factor called tablet")
+    assert hint == "hint: 'slurm-gateway users show alice' names them."
 
 
 def test_tickets_are_void_and_counted(run: Run, config: Path) -> None:

@@ -34,6 +34,14 @@ def test_all_of_a_user_are_ended_and_nobody_elses(run: Run, config: Path, comman
 
 
 @COMMANDS
+def test_programs_are_told_whose_and_how_many(run: Run, config: Path, command: str, word: str, kind: str) -> None:
+    for number in (1, 2, 3):
+        keep(config, "alice", number, kind)
+    assert run("--config", config, command, word, f"{1:032x}", "--json").out == '{"user": "alice", "ended": 1}\n'
+    assert run("--config", config, command, word, "--user", "alice", "--json").out == '{"user": "alice", "ended": 2}\n'
+
+
+@COMMANDS
 def test_one_that_is_not_there_or_of_the_other_kind_is_told_so(run: Run, config: Path, command: str, word: str, kind: str) -> None:
     keep(config, "alice", 1, "token" if kind == "session" else "session")
     ran = run("--config", config, command, word, f"{1:032x}")

@@ -163,9 +163,18 @@ def test_a_certificate_that_nobody_vouches_for_is_not_believed(run: Run, door: D
 
 
 @pytest.mark.usefixtures("munge")
-def test_nobody_there_is_told(run: Run, tmp_path: Path) -> None:
+def test_nobody_there_is_told(run: Run) -> None:
     assert "cannot be reached" in run("enroll-me", "https://localhost:1").err
-    assert "cannot be reached" in run("enroll-me", "https://localhost:1", "--ca", tmp_path / "nowhere.pem").err
+
+
+@pytest.mark.usefixtures("munge")
+@pytest.mark.parametrize("content", [None, "", "nonsense"])
+def test_a_ca_that_is_none_is_told_by_its_name(run: Run, tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    ran = run("enroll-me", "https://localhost:1", "--ca", path)
+    assert (ran.code, f"--ca {path}: " in ran.err, "Errno" in ran.err) == (1, True, False)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ def test_a_command_line_that_makes_no_sense_is_usage(run: Run, words: tuple[str,
     ) * 3
 
 
+def test_what_a_command_does_not_take_is_told_by_its_own_help(run: Run) -> None:
+    assert run("enroll", "a", "b").err.splitlines()[-1] == "hint: 'slurm-gateway enroll --help' tells how it is used."
+
+
+@pytest.mark.parametrize("command", ["serve", "keys", "audit"])
+def test_help_has_no_markup(run: Run, command: str) -> None:
+    ran = run(command, "--help")
+    assert (ran.code, f"'slurm-gateway {command}'" in ran.out, "`" in ran.out) == (0, True, False)
+
+
 @pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
 def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
     ran = run(*command)

@@ -103,6 +103,13 @@ def test_everything_that_somebody_has_is_ended(run: Run, config: Path) -> None:
     assert json.loads(run("--config", config, "sessions", "list", "--json").out)["sessions"][0]["user"] == "bob"
 
 
+def test_programs_are_told_how_many_were_forgotten_and_ended(run: Run, config: Path) -> None:
+    keep(config, "alice", 1)
+    fail(config, 1, "account", "account_address")
+    assert json.loads(run("--config", config, "users", "unlock", "alice", "--json").out) == {"user": "alice", "forgotten": 1}
+    assert json.loads(run("--config", config, "users", "end", "alice", "--json").out) == {"user": "alice", "ended": 1}
+
+
 @pytest.mark.parametrize("words", [["show"], ["unlock", "a b"], ["end"], []])
 def test_what_names_nobody_is_usage(run: Run, config: Path, words: list[str]) -> None:
     assert run("--config", config, "users", *words).code == 2
