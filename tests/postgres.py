@@ -95,13 +95,11 @@ class Cluster:
 
     def pause(self) -> None:
         """Hang: connections stay open, and nothing is answered."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._tell(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Go on."""
-        for pid in self._processes():
-            os.kill(pid, signal.SIGCONT)
+        self._tell(signal.SIGCONT)
 
     def connect(self, database: str, user: str = USER) -> psycopg.Connection[tuple[Any, ...]]:
         """Open a connection that keeps each statement."""
@@ -158,6 +156,11 @@ class Cluster:
         command = [_binary("postgres"), "-D", str(self.data), *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, **self._as)
+
+    def _tell(self, signum: signal.Signals) -> None:
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):  # a connection that has just ended
+                os.kill(pid, signum)
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._server is not None, "the server is not running"
