@@ -188,7 +188,9 @@ class Site:
 
     def audit_lines(self, **wanted: object) -> list[dict[str, Any]]:
         """Return the lines of the audit trail, rotated or not, that have these fields."""
-        files = sorted(path for path in (self.state / "gateway").glob("audit.jsonl*") if path.suffix != ".head")
+        # The one that is written now is the last, though its name is the beginning of the others'.
+        found = [path for path in (self.state / "gateway").glob("audit.jsonl*") if path.suffix != ".head"]
+        files = sorted(found, key=lambda path: (path.name == "audit.jsonl", path.name))
         lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
