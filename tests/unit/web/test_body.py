@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from unittest.mock import Mock
 
 import pytest
 from aiohttp import streams, web
 from aiohttp.base_protocol import BaseProtocol
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, RequestTimeout, TooLarge
 from gateway.web.body import json_object, pieces, whole
@@ -87,3 +90,15 @@ def test_anything_else_is_refused_and_told_the_keys(content: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         json_object(content, required=KEYS[0], optional=KEYS[1])
     assert '"otp", "name"' in refused.value.hint
+
+
+TREES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+@given(st.binary() | st.dictionaries(st.sampled_from(["otp", "name", "x"]), TREES).map(lambda tree: json.dumps(tree).encode()))
+def test_whatever_is_sent_is_an_object_with_its_keys_or_refused(content: bytes) -> None:
+    try:
+        tree = json_object(content, required=KEYS[0], optional=KEYS[1])
+    except BadRequest:
+        return
+    assert {"otp"} <= set(tree) <= {"otp", "name"}

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import ipaddress
+import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from gateway.config import Server
 from gateway.web.context import client_name, open_context
@@ -97,3 +102,18 @@ def test_what_a_client_calls_itself_is_kept_printable_and_short(make: Make, said
 
 def test_a_client_without_a_name_has_none(make: Make) -> None:
     assert client_name(make()) == ""
+
+
+# Latin-1, as aiohttp hands on what is no UTF-8, and surrogates; and what looks like addresses.
+VALUES = st.text(max_size=80) | st.text("0123456789abcdef.:, %/[]", max_size=60)
+
+
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(VALUES, max_size=3), VALUES, VALUES)
+def test_whatever_the_headers_say_there_is_an_address_an_id_and_a_name(make: Make, forwarded: list[str], claimed: str, client: str) -> None:
+    fields = [*(("X-Forwarded-For", value) for value in forwarded), ("X-Request-ID", claimed), ("User-Agent", client)]
+    request = make(fields=fields)
+    context = open_context(request, settings())
+    assert context.address == "local" or str(ipaddress.ip_address(context.address)) == context.address
+    assert re.fullmatch(r"[A-Za-z0-9._-]{8,64}", context.id)
+    assert re.fullmatch(r"[ -~]{0,200}", client_name(request))
