@@ -91,13 +91,18 @@ def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Add
     peername = request.transport.get_extra_info("peername") if request.transport is not None else None
     if not isinstance(peername, tuple):
         return None
-    address = ipaddress.ip_address(peername[0].partition("%")[0])
+    return _plain(peername[0])
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address without its zone (RFC 4007), and an IPv4 one as such, however it came in: it counts as one, and is in its networks."""
+    address = ipaddress.ip_address(text.partition("%")[0])
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text))
+        return str(_plain(text))
     except ValueError:
         return None
