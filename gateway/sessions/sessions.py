@@ -338,7 +338,9 @@ class Sessions:
 
     def _knowing(self, row: SessionRow, read_at: float, before: _Known | None) -> _Known:
         used_at = max(row.last_used_at, before.used_at if before else 0.0)
-        note_after = max(row.last_used_at + self._touch_every, before.note_after if before else 0.0)
+        # The first use of a personal token is noted at once: one that was used only on the day that it was made was used.
+        unused = row.kind == TOKEN and row.last_used_at <= row.created_at
+        note_after = max(row.last_used_at + (0.0 if unused else self._touch_every), before.note_after if before else 0.0)
         known = _Known(row, read_at, used_at, note_after)
         if before is not None and before.row == row and before.used_at == used_at:
             known.account, known.identity = before.account, before.identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 
 from aiohttp import web
@@ -20,7 +21,12 @@ class AdminHandler:
         self._refresh = refresh
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer ``request``."""
+        """Answer ``request``; the answer has an id, as every answer of the gateway's does."""
+        response = await self._answer(request)
+        response.headers.update({"X-Request-ID": secrets.token_hex(16), "Server": "slurm-gateway"})
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         if request.method != "GET":
             return web.Response(status=405, text="GET only\n", headers={"Allow": "GET"})
         if request.path == "/health/live":

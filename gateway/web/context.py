@@ -98,17 +98,18 @@ def _peer(request: web.BaseRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Add
     peername = request.transport.get_extra_info("peername") if request.transport is not None else None
     if not isinstance(peername, tuple):
         return None
-    return _plain(ipaddress.ip_address(peername[0].partition("%")[0]))
+    return _plain(peername[0])
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address without its zone (RFC 4007), and an IPv4 one as such, however it came in: it counts as one, and is in its networks."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> str | None:
     try:
-        return str(_plain(ipaddress.ip_address(text)))
+        return str(_plain(text))
     except ValueError:
         return None
-
-
-def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 section 2.5.5.2): all of those would be one /64 to the throttle."""
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

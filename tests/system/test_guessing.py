@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.system.second_gateway import second_gateway
 from tests.system.support import Site, one_time_code, wait_for
 from tests.system.test_sign_in import basic
 
@@ -74,6 +76,34 @@ def test_of_two_hundred_guesses_at_once_no_more_than_the_limit_are_evaluated(sit
         answers = list(threads.map(lambda _: site.login("bob", "123456", password="wrong", source=address), range(200)))
     assert {answer.status for answer in answers} == {401, 429}
     assert evaluated(site, address, "password_refused") == sum(answer.status == 401 for answer in answers) <= 10
+
+
+def test_guesses_at_three_workers_at_once_share_one_limit(site: Site, address: str) -> None:
+    with second_gateway(site) as second, ThreadPoolExecutor(16) as threads:
+
+        def guess(number: int) -> int:
+            fields = [*basic(site, "bob", "123456", password="wrong"), ("X-Forwarded-For", address)]
+            if number % 3:
+                return second.ask("POST", "/auth/login", headers=fields).status
+            return site.login("bob", "123456", password="wrong", source=address).status
+
+        statuses = Counter(threads.map(guess, range(200)))
+    assert set(statuses) == {401, 429}
+    assert statuses[401] <= 10
+
+
+def test_of_one_code_at_three_workers_two_hundred_times_at_once_one_is_good(site: Site) -> None:
+    good = site.fresh_code("bob")
+    with second_gateway(site) as second, ThreadPoolExecutor(16) as threads:
+
+        def sign_in(number: int) -> int:
+            if number % 3:
+                return second.ask("POST", "/auth/login", headers=basic(site, "bob", good)).status
+            return site.login("bob", good).status
+
+        statuses = Counter(threads.map(sign_in, range(200)))
+    assert statuses[200] == 1
+    assert set(statuses) <= {200, 401, 429}
 
 
 def test_after_five_wrong_codes_the_right_one_has_to_wait_as_well_whichever_way_it_comes(site: Site, address: str, another_address: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from tests.system.support import Site, one_time_code, wait_for
 
 
-def basic(site: Site, user: str, otp: str) -> list[tuple[str, str]]:
-    value = base64.b64encode(f"{user}:{site.password(user)}".encode()).decode()
+def basic(site: Site, user: str, otp: str, *, password: str | None = None) -> list[tuple[str, str]]:
+    value = base64.b64encode(f"{user}:{password or site.password(user)}".encode()).decode()
     return [("Authorization", f"Basic {value}"), ("X-OTP", otp)]
 
 

@@ -301,6 +301,14 @@ async def personal(sessions: Sessions, issued: Issued) -> Issued:
     return token
 
 
+async def test_the_first_use_of_a_personal_token_is_noted_at_once_and_the_next_ones_now_and_then(
+    sessions: Sessions, rows: FakeRows, personal: Issued
+) -> None:
+    for at in range(1, 400, 10):
+        await sessions.resolve(personal.token, HERE, NOW + at)
+    assert [at - NOW for _, at in rows.touched] == [1, 191, 381]
+
+
 async def test_a_personal_token_stands_for_its_owner_with_what_it_was_given(sessions: Sessions, personal: Issued) -> None:
     identity = await sessions.resolve(personal.token, HERE, NOW)
     assert (identity.username, identity.kind, identity.name, identity.scopes) == ("alice", "token", "nightly", ("read",))

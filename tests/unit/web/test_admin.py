@@ -62,3 +62,9 @@ async def test_there_is_nothing_else(make: Make, target: str) -> None:
 async def test_only_get_is_taken(make: Make, method: str) -> None:
     response = await handler().handle(make(method, "/metrics"))
     assert (response.status, response.headers["Allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize("target", ["/health/live", "/health/ready", "/metrics", "/nowhere"])
+async def test_every_answer_has_an_id_and_names_no_library(make: Make, target: str) -> None:
+    response = await handler(store=fine).handle(make(target=target))
+    assert (len(response.headers["X-Request-ID"]), response.headers["Server"]) == (32, "slurm-gateway")

@@ -9,11 +9,20 @@ from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Secret
-from gateway.errors import DirectoryUnavailable
+from gateway.config import Secret, Throttle
+from gateway.errors import CredentialsRefused, DirectoryUnavailable, Refusal, Throttled
 from gateway.signin.account import REQUIRED, Account, Candidate, Denied
+from gateway.signin.credentials import credentials
 from gateway.signin.directory import LdapDirectory
 from gateway.signin.directory.states import POLICY
+from gateway.signin.factor import Proved
+from gateway.signin.gate import Gate
+from gateway.signin.login import Login
+from gateway.slurm.names import NameRules
+from gateway.store.attempts import AttemptStore
+from gateway.store.engine import Database
+from gateway.store.known import KnownAddressStore
+from tests.unit.fakes import FakeFactor, no_turns
 from tests.unit.signin.directory import slapd
 from tests.unit.signin.directory.conftest import Make, Stranger, settings
 from tests.unit.signin.directory.slapd import GUESTS, PASSWORD, PEOPLE, POSIX_USERS, SERVICE, USERS, Slapd
@@ -156,6 +165,23 @@ async def test_one_bind_is_made_and_as_many_questions_are_asked_for_everybody(ma
     start = server.log.stat().st_size
     await authenticate(make(required_group=USERS), typed, password)
     assert [line.partition(" ")[0] for line in server.operations(start)] == ["BIND", "SRCH", "SRCH", "BIND"]
+
+
+@pytest.mark.parametrize("typed", ["alice", "mallory"])
+async def test_each_attempt_is_one_bind_and_a_throttled_one_none(make: Make, server: Slapd, database: Database, typed: str) -> None:
+    gate = Gate(AttemptStore(database), KnownAddressStore(database), Throttle.model_validate({"account_address": 3}))
+    login = Login(
+        directory=make(required_group=USERS), factor=FakeFactor(Proved("totp")), gate=gate, names=NameRules.of("slurm", (), 1000), turns=no_turns()
+    )
+    refusals, start = [], server.log.stat().st_size
+    for _ in range(5):
+        with pytest.raises(Refusal) as caught:
+            await login.sign_in(credentials(typed, "wrong", "123456"), "192.0.2.7", time.time())
+        refusals.append(type(caught.value))
+    assert refusals == [CredentialsRefused] * 3 + [Throttled] * 2
+    binds = [line for line in server.operations(start) if line.startswith("BIND")]
+    assert [line for line in binds if SERVICE not in line] == binds[1:]
+    assert len(binds[1:]) == 3
 
 
 async def test_the_password_goes_to_the_one_who_was_found(make: Make, server: Slapd) -> None:
