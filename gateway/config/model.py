@@ -262,7 +262,7 @@ class Throttle(Section):
         30 * 86400.0, description="how long an address that the owner signed in from keeps an allowance of its own, whatever others do"
     )
     at_once: int = Field(
-        4, ge=1, le=256, description="sign-ins a worker works on at once; more wait. With a second factor that makes people wait (RADIUS), give more"
+        2, ge=1, le=256, description="sign-ins a worker works on at once; more wait. With a second factor that makes people wait (RADIUS), give more"
     )
     patience: Duration = Field(10.0, description="how long a sign-in waits for its turn before the answer is 503")
     refusal_time: Duration = Field(0.25, le=5.0, description="refusals are given at whole multiples of this, so that their time tells nothing")
