@@ -1,5 +1,5 @@
 """The front door.
 
-``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth`` or ``proxied`` · ``admin`` (health, metrics) · what they
-share: ``context``, ``body``, ``problem``.
+``front`` (opens and ends each request) → ``doorman`` (who is it) → ``auth``, ``sessions``, ``tokens``, ``enrolment``, ``verify``, or
+``authority`` (may they) and ``proxied`` · ``admin`` (health, metrics) · what they share: ``context``, ``body``, ``problem``.
 """
