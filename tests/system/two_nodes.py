@@ -47,7 +47,7 @@ class Node:
                 [*self.site.told["command"], "--config", str(self.config), "serve"],
                 stdin=subprocess.DEVNULL,
                 stderr=stream,
-                env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)},
+                env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "TMPDIR": str(self.folder)},
                 user=owner.st_uid,
                 group=owner.st_gid,
                 extra_groups=[],

@@ -40,8 +40,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-def counters_of(pid: int) -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"slurm-gateway-metrics-*/*_{pid}.db"))
+def counters_of(gateway: fakes.Gateway, pid: int) -> list[Path]:
+    return list(gateway.config.parent.glob(f"slurm-gateway-metrics-*/*_{pid}.db"))
 
 
 def refusals(gateway: fakes.Gateway) -> float:
@@ -96,4 +96,4 @@ async def test_a_stop_refuses_new_clients_finishes_what_is_under_way_and_leaves_
     assert await asyncio.to_thread(gateway.ended) == 0
     assert [pid for pid in workers if alive(pid)] == []
     assert gateway.sockets == []
-    assert counters_of(workers[0]) == []
+    assert counters_of(gateway, workers[0]) == []

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -453,7 +454,8 @@ class Gateway:
         self._log = config.with_suffix(".log")
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "gateway", "--config", str(config), "serve", *words]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+            # What a killed one cannot tidy up goes with the test's own folder.
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, "TMPDIR": str(config.parent)})
 
     @property
     def public(self) -> str:
