@@ -18,6 +18,9 @@ from gateway.store.sessions import SESSION, TOKEN
 
 _COUNTS = ("authenticators", "recovery_codes", "sessions", "tokens")
 
+# Of so many addresses at most it is looked whether somebody has to wait there.
+_ADDRESSES = 100
+
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
@@ -104,10 +107,12 @@ def _counts(person: Person) -> dict[str, object]:
 
 
 async def _locked_until(people: People, config: Config, username: str, now: float) -> float | None:
-    """Return until when somebody cannot sign in from an address that is new to them, or prove a code; None when they can."""
-    account = username.casefold()
-    limits = [limit for limit in throttle.password_limits(config.throttle, account, "", known=False) if limit.scope == throttle.ACCOUNT]
-    exceeded = await people.attempts.peek([*limits, *throttle.code_limits(config.throttle, account)], now)
+    """Return until when somebody has to wait somewhere: at an address that has failed too often, at new ones, or for a code; None when nowhere."""
+    account, settings = username.casefold(), config.throttle
+    limits = [limit for limit in throttle.password_limits(settings, account, "", known=False) if limit.scope == throttle.ACCOUNT]
+    for key in await people.known.keys_under(throttle.ACCOUNT_ADDRESS, f"{account}|", _ADDRESSES):
+        limits += throttle.password_limits(settings, account, key.partition("|")[2], known=True)
+    exceeded = await people.attempts.peek([*limits, *throttle.code_limits(settings, account)], now)
     return exceeded.free_at if exceeded is not None else None
 
 

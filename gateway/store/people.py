@@ -62,6 +62,12 @@ class PeopleStore:
         query = select(func.count(distinct(attempts.c.attempt))).where(or_(*matches))
         return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
+    async def keys_under(self, scope: str, beginning: str, most: int) -> tuple[str, ...]:
+        """Return up to ``most`` keys of a scope that begin so and under which failures stand."""
+        where = (attempts.c.scope == scope, attempts.c.key.startswith(beginning, autoescape=True))
+        query = select(attempts.c.key).distinct().where(*where).order_by(attempts.c.key).limit(most)
+        return await self._database.read(lambda connection: tuple(connection.execute(query).scalars()))
+
 
 def _count(username: ColumnElement[str], *where: ColumnElement[bool]) -> Select[str, int]:
     return select(username, func.count()).where(*where).group_by(username)

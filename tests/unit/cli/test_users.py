@@ -51,6 +51,16 @@ def test_somebody_who_is_locked_is_listed_so(run: Run, config: Path, scope: str,
     assert str(user["locked_until"]).endswith("Z")
 
 
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::/64"])
+def test_somebody_who_has_to_wait_at_one_address_is_listed_so(run: Run, config: Path, address: str) -> None:
+    keep(config, "alice", 1)
+    for number in range(10):
+        row = {"attempt": f"{number:032x}", "scope": "account_address", "key": f"alice|{address}", "at": time.time()}
+        fakes.insert(config.parent / "gateway.db", "attempts", row)
+    (user,) = json.loads(run("--config", config, "users", "list", "--json").out)["users"]
+    assert str(user["locked_until"]).endswith("Z")
+
+
 def test_somebody_is_shown(run: Run, config: Path) -> None:
     run("--config", config, "enroll", "alice")
     session, token = keep(config, "alice", 1), keep(config, "alice", 2, "token")

@@ -71,3 +71,14 @@ async def test_a_failure_counts_once_however_many_limits_it_stands_against(datab
         await attempts.reserve(f"a{number}", limits, NOW)
     assert await people.failures((("account", "al%ce"), ("account_address", "al%ce|"))) == 3
     assert await people.failures((("account", "alice"), ("account_address", "alice|"), ("account_address", "al%c|"))) == 0
+
+
+async def test_the_keys_that_begin_so_are_told_once_each_and_so_many_at_most(database: Database, people: PeopleStore) -> None:
+    attempts = AttemptStore(database)
+    for number in range(6):
+        limit = Limit(scope="account_address", key=f"al%ce|192.0.2.{number % 3}", allowed=9, window=300.0)
+        await attempts.reserve(f"a{number}", [limit], NOW)
+    assert await people.keys_under("account_address", "al%ce|", 9) == tuple(f"al%ce|192.0.2.{number}" for number in range(3))
+    assert await people.keys_under("account_address", "al%ce|", 2) == ("al%ce|192.0.2.0", "al%ce|192.0.2.1")
+    assert await people.keys_under("account_address", "al", 9) == await people.keys_under("account_address", "al%", 9)
+    assert await people.keys_under("account_address", "alice|", 9) == ()
