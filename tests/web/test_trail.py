@@ -147,6 +147,8 @@ async def test_a_submission_whose_client_went_away_is_in_the_trail(house: House)
     writer.transport.abort()
     gate.set()
     await fakes.until(lambda: SUBMIT in house.log)
+    # The log has said that its sender went; it goes on, and ends in the trail.
+    await house.application.front.drain(fakes.LIMIT)
     assert [line["job_id"] for line in await house.audit("request")] == [4711]
 
 
