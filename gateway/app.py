@@ -70,42 +70,24 @@ class Application:
         self._heads = HeadKeeping(self._audit, AuditHeadStore(self._database), config.audit.head_interval)
         self._directory = LdapDirectory(config.directory)
         self._seal = KeyRingFile(config.store.key_ring_file)
-        authenticators, spent = AuthenticatorStore(self._database), SpentStore(self._database)
-        factor = second_factor(config, authenticators, spent, self._seal)
+        factor = second_factor(config, AuthenticatorStore(self._database), SpentStore(self._database), self._seal)
         loop = asyncio.get_running_loop()
         self._clusters = {
             name: ClusterAccess(upstream=Upstream(cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
-        rows = SessionStore(self._database)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         turns = Turns(config.throttle.at_once, config.throttle.patience, lambda: SignInBusy("too many sign-ins at once"))
         login = Login(directory=self._directory, factor=factor, gate=gate, names=names, turns=turns)
         sessions = self._sessions = self._know_sessions(login, gate)
         doorman = Doorman(login=login, sessions=sessions, audit=self._audit, metrics=self._metrics, one_shot_lifetime=config.slurm.token_lifetime)
-        proofs = Proofs(
-            login=login,
-            gate=gate,
-            directory=self._directory,
-            munge=Munge(spent, socket=config.enrolment.munge_socket, age=config.enrolment.munge_age),
-            tickets=TicketStore(self._database),
-        )
-        enrolment = EnrolmentHandlers(
-            doorman=doorman,
-            proofs=proofs,
-            enrolment=Enrolment(authenticators, self._seal, gate, settings=config.enrolment, totp=config.totp),
-            rows=rows,
-            sessions=sessions,
-            audit=self._audit,
-            config=config,
-        )
         self.front = FrontDoor(
             own=(
                 AuthHandlers(doorman=doorman, sessions=sessions, audit=self._audit, settings=config.server).routes(),
                 SessionHandlers(doorman=doorman, login=login, sessions=sessions, audit=self._audit, settings=config.server).routes(),
                 TokenHandlers(doorman=doorman, sessions=sessions, audit=self._audit, server=config.server, settings=config.tokens).routes(),
-                enrolment.routes(),
+                self._enrol(doorman, login, gate).routes(),
                 VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
             ),
             proxied=ProxiedHandler(
@@ -123,6 +105,26 @@ class Application:
             folding=Folding(config.audit.refusals_a_minute),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
+
+    def _enrol(self, doorman: Doorman, login: Login, gate: Gate) -> EnrolmentHandlers:
+        """Wire what gives people a second factor of their own."""
+        config = self._config
+        proofs = Proofs(
+            login=login,
+            gate=gate,
+            directory=self._directory,
+            munge=Munge(SpentStore(self._database), socket=config.enrolment.munge_socket, age=config.enrolment.munge_age),
+            tickets=TicketStore(self._database),
+        )
+        return EnrolmentHandlers(
+            doorman=doorman,
+            proofs=proofs,
+            enrolment=Enrolment(AuthenticatorStore(self._database), self._seal, gate, settings=config.enrolment, totp=config.totp),
+            rows=SessionStore(self._database),
+            sessions=self._sessions,
+            audit=self._audit,
+            config=config,
+        )
 
     def _know_sessions(self, login: Login, gate: Gate) -> Sessions:
         """Wire what knows tokens, and the accounts behind them."""
