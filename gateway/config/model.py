@@ -245,7 +245,7 @@ class Tokens(Section):
 
 
 class Throttle(Section):
-    """How many failed sign-ins are borne within a window; the next is answered 429 before anything is evaluated."""
+    """How many failed sign-ins are borne within a window; the next is answered 429 before what was tried is evaluated."""
 
     window: Duration = Field(300.0, description="the length of the window")
     account_address: int = Field(10, ge=1, le=10_000, description="failures per account and client address")
