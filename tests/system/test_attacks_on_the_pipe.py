@@ -66,9 +66,9 @@ def slowest_answer(site: Site, count: int = 10) -> float:
 @pytest.fixture
 def _many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 11_000:
-        pytest.skip(f"this user may open no more than {hard} files")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Root, who alone runs these tests, may have more than the shell that started them.
+    enough = max(hard, 11_000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, enough))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
