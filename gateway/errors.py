@@ -208,7 +208,9 @@ class TooLarge(Refusal):
 
 
 class Throttled(Refusal):
-    """Too many attempts; Retry-After says when to come back (RFC 6585 section 4)."""
+    """Too many attempts; Retry-After says when to come back (RFC 6585 section 4). ``of_nobody``: the name that was typed is nobody's."""
+
+    of_nobody: bool = False
 
     status = 429
     reason = "throttled"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config import Secret
-from gateway.errors import CodeOutOfStep, CredentialsRefused, EnrolmentRequired, NotPermitted, Refusal
+from gateway.errors import CodeOutOfStep, CredentialsRefused, EnrolmentRequired, NotPermitted, Refusal, Throttled
 from gateway.signin.account import Account, Candidate, Denied
 from gateway.signin.credentials import Credentials
 from gateway.signin.factor import NotEnrolled, NotProved, OutOfStep, Proved, SecondFactor
@@ -68,7 +68,7 @@ class Login:
 
     async def _sign_in(self, credentials: Credentials, address: str, now: float) -> SignedIn:
         candidate = await self._directory.find(credentials.username)
-        attempt = await self._gate.enter(_counted_under(candidate), address, now)
+        attempt = await self._enter(candidate, address, now)
         try:
             account = await self._password(candidate, credentials.password)
             await self._gate.enter_code(attempt, now)
@@ -89,7 +89,7 @@ class Login:
 
     async def _show_password(self, username: str, password: Secret, address: str, now: float) -> tuple[Account, Attempt]:
         candidate = await self._directory.find(username)
-        attempt = await self._gate.enter(_counted_under(candidate), address, now)
+        attempt = await self._enter(candidate, address, now)
         try:
             account = await self._password(candidate, password)
         except Refusal as refusal:
@@ -114,6 +114,13 @@ class Login:
         if cause := self._names.refusal(Subject(username=account.username, uid=account.uid)):
             return cause
         return account.barred or (None if account.member else "not_in_required_group")
+
+    async def _enter(self, candidate: Candidate, address: str, now: float) -> Attempt:
+        try:
+            return await self._gate.enter(_counted_under(candidate), address, now)
+        except Throttled as refusal:
+            refusal.of_nobody = isinstance(candidate.account, Denied)
+            raise
 
     def _require_form(self, otp: str) -> None:
         """Refuse what cannot be a code before anybody is asked."""

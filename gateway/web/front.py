@@ -12,7 +12,17 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.config import Server
-from gateway.errors import BadRequest, CredentialsRefused, EnrolmentRequired, InternalError, MethodNotAllowed, NotFound, Refusal, Unavailable
+from gateway.errors import (
+    BadRequest,
+    CredentialsRefused,
+    EnrolmentRequired,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    Throttled,
+    Unavailable,
+)
 from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
@@ -191,7 +201,7 @@ class FrontDoor:
 
     async def _refused(self, context: Context, refusal: Refusal) -> web.StreamResponse:
         context.reason, context.cause = refusal.reason, refusal.cause
-        if refusal.cause in _NOBODYS:
+        if refusal.cause in _NOBODYS or (isinstance(refusal, Throttled) and refusal.of_nobody):
             context.username = None
         self._metrics.refusals.labels(refusal.reason).inc()
         response = problem.response(refusal, context.id, proxied=context.kind == "slurm")

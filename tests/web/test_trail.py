@@ -208,6 +208,15 @@ async def test_a_guess_whose_sender_hangs_up_is_in_the_trail_with_its_cause(hous
     assert "never retrieved" not in house.log
 
 
+@pytest.mark.parametrize(("typed", "noted"), [("hunter2", None), ("alice", "alice")])
+async def test_a_name_that_nobody_has_is_not_written_down_when_it_has_to_wait_either(build: Build, typed: str, noted: str | None) -> None:
+    house = await build(throttle={"account_address": 1})
+    body = json.dumps({"username": typed, "password": "wrong", "otp": "123456"}).encode()
+    assert [(await house.ask("POST", "/auth/login", body=body)).status for _ in range(2)] == [401, 429]
+    assert [line.get("user") for line in await house.audit("refusal")] == [noted, noted]
+    assert "hunter2" not in house.log
+
+
 async def test_a_read_leaves_no_line(house: House) -> None:
     await house.ask("GET", PING, fakes.bearer(await house.token()))
     assert await house.audit() == []
