@@ -219,6 +219,54 @@ class Throttled(Refusal):
     default_hint = "Wait for the seconds that Retry-After names, then try once with a fresh code."
 
 
+class TooManyCalls(Refusal):
+    """One person has too many calls under way, or a queue is full; Retry-After says when to come back (RFC 6585 section 4)."""
+
+    status = 429
+    reason = "too_many_calls"
+    title = "Too many calls at once"
+    default_detail = "Too many of your calls are under way or waiting. This one was not sent, so nothing was done."
+    default_hint = "Wait for the seconds that Retry-After names, and have fewer calls under way at once."
+
+
+class VersionGone(Refusal):
+    """The cluster does not serve this version of the API any more (RFC 9110 section 15.5.11)."""
+
+    status = 410
+    reason = "version_gone"
+    title = "This version of the API is not served any more"
+    default_detail = "The cluster's Slurm does not serve this version of the API. Nothing was done."
+    default_hint = "Use a version that it serves, or 'latest'."
+
+
+class KeyReused(Refusal):
+    """An idempotency key came with another body than the first time; the answer that it got belongs to the first."""
+
+    status = 422
+    reason = "idempotency_key_reused"
+    title = "This key belongs to another submission"
+    default_detail = "The Idempotency-Key was used before, with another body or path. Nothing was submitted."
+    default_hint = "Make a new key for each job; send a key again only with the very same request."
+
+
+class KeyUnderWay(Conflict):
+    """The first request with this idempotency key has no answer yet."""
+
+    reason = "idempotency_under_way"
+    title = "The first request with this key is under way"
+    default_detail = "The first request with this Idempotency-Key has not been answered yet. Nothing more was submitted."
+    default_hint = "Send the same request again after the seconds that Retry-After names: you will get the first one's answer."
+
+
+class SubmissionUnknown(Conflict):
+    """Whether the submission with this idempotency key became a job is not known yet, so it is not sent again."""
+
+    reason = "submission_unknown"
+    title = "Whether the job was submitted is not known yet"
+    default_detail = "The connection broke after this submission was sent, and Slurm has not shown yet whether it has the job. It was not sent again."
+    default_hint = "Send the same request with the same key later: the gateway looks for the job again. Or look yourself: GET /slurm/VERSION/jobs."
+
+
 class Unavailable(Refusal):
     """Something that the gateway needs is not there; safe to try again."""
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.config.patterns import PathPattern
-from gateway.config.values import AbsolutePath, Duration, Listen, Networks, Size, Upstream
+from gateway.config.values import AbsolutePath, Duration, Endpoint, Listen, Networks, Size, Upstream
 
 
 class Section(BaseModel):
@@ -278,29 +278,112 @@ class Slurm(Section):
         (), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them"
     )
     token_lifetime: Duration = Field(60.0, ge=10, le=60, description="life of a minted Slurm JWT; each is kept until half of it is over")
+    repair: bool = Field(
+        True,
+        description="bring a job written for another API version into the form of the one it is sent to; each repair is named in the answer",
+    )
 
 
 class Cluster(Section):
     """One cluster: where its slurmrestd is, and the key that it believes."""
 
-    url: Upstream = Field(description="slurmrestd: `unix:/path` or `http://host:port`")
+    url: Upstream | None = Field(None, description="slurmrestd: `unix:/path` or `http://host:port`")
+    urls: tuple[Upstream, ...] = Field(
+        (), strict=False, description="several slurmrestd of the cluster, in the place of `url`; calls are spread over them"
+    )
     jwt_key_file: AbsolutePath | None = Field(None, description="HS256: the file that slurm.conf names in `jwt_key=`, byte for byte")
     jwt_private_key_file: AbsolutePath | None = Field(None, description="RS256: the private key (PEM) whose public half is in slurm.conf's `jwks=`")
     jwt_kid: str | None = Field(None, min_length=1, max_length=255, description="RS256: the key's `kid` in that JWKS")
-    pool: int = Field(16, ge=1, le=100, description="connections a worker opens at once; slurmrestd bears 124 in all, from everyone")
+    pool: int = Field(16, ge=1, le=100, description="connections a worker opens at once to one slurmrestd")
+    pool_total: int = Field(
+        100, ge=1, le=120, description="connections that all workers together open to one slurmrestd, which bears 124 in all, from everyone"
+    )
     pool_wait: Duration = Field(30.0, description="how long a request waits for one of them before the answer is 503")
     pool_idle: Duration = Field(5.0, description="an idle connection is closed after this, for slurmrestd never closes one")
     connect_timeout: Duration = Field(5.0, description="longest wait for a connection")
     answer_timeout: Duration = Field(120.0, description="longest wait for the first byte of the answer")
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")
+    breaker_failures: int = Field(3, ge=1, le=100, description="failures in a row after which a slurmrestd is not asked for a while")
+    breaker_open: Duration = Field(2.0, description="how long it is not asked then; after that one `/diag` finds out whether it is well again")
+    shared: tuple[PathPattern, ...] = Field(
+        (),
+        strict=False,
+        description="patterns of reads that look the same to everybody on this cluster, so that one kept answer serves all: only where Slurm's "
+        "PrivateData hides nothing of them",
+    )
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every slurmrestd of the cluster."""
+        return self.urls if self.url is None else (self.url,)
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
+        if (self.url is None) == (not self.urls):
+            raise ValueError("give either url (one slurmrestd) or urls (several)")
         if (self.jwt_key_file is None) == (self.jwt_private_key_file is None):
             raise ValueError("give either jwt_key_file (HS256) or jwt_private_key_file (RS256)")
         if (self.jwt_private_key_file is None) != (self.jwt_kid is None):
             raise ValueError("jwt_private_key_file and jwt_kid go together: Slurm refuses an RS256 token without a kid")
         return self
+
+
+class Reads(Section):
+    """Reads that people share: one call to slurmrestd for all who ask the same at the same time, and for a second after."""
+
+    max_age: Duration = Field(1.0, le=60.0, description="how long an answer is given again without asking slurmrestd whether it still holds")
+    memory: Size = Field(64 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
+    max_answer: Size = Field(16 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
+    clock_skew: Duration = Field(
+        2.0, le=60.0, description="how far the gateway's clock and slurmctld's may be apart, for the releases whose answers have no time of their own"
+    )
+
+
+class Views(Section):
+    """What the gateway makes of lists itself: `fields`, filters, pages, NDJSON and CSV. It happens in a process of its own."""
+
+    waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
+    timeout: Duration = Field(30.0, description="longest time for one view")
+    max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
+
+
+class Events(Section):
+    """Telling of changes instead of being asked for them: server-sent events, and reads that wait."""
+
+    interval: Duration = Field(1.0, description="how often the list of jobs is looked at while somebody listens")
+    heartbeat: Duration = Field(15.0, description="an idle stream gets a comment this often, so that nothing on its way takes it for dead")
+    history: int = Field(10_000, ge=0, le=1_000_000, description="events of a cluster that are kept for `Last-Event-ID`")
+    listeners: int = Field(2000, ge=1, le=100_000, description="streams that a worker serves at once")
+    listeners_per_user: int = Field(1000, ge=1, le=100_000, description="streams and waiting reads of one person at once, in a worker")
+    max_wait: Duration = Field(120.0, description="the longest `wait` of a read")
+
+
+class Fairness(Section):
+    """How many calls one person may have under way, so that nobody's flood is everybody's wait."""
+
+    per_user: int = Field(8, ge=1, le=100, description="calls of one person that are on their way to one cluster at once, of all workers together")
+    waiting_per_user: int = Field(500, ge=1, le=100_000, description="more calls of one person that wait for their turn, in a worker; then 429")
+    waiting: int = Field(5000, ge=1, le=1_000_000, description="calls of all that wait, in a worker; then 503")
+
+
+class Submissions(Section):
+    """Submissions with an `Idempotency-Key`."""
+
+    keep: Duration = Field(86400.0, description="how long a key is remembered with the answer that it got")
+    settle: Duration = Field(
+        60.0, description="when a submission's end is not known: how long after it was sent Slurm may still come to have the job"
+    )
+    max_body: Size = Field(4 * 1024**2, description="largest body of a submission with a key, for it is read whole")
+    marker: bool = Field(
+        True, description="put a mark into the comment of a job that has none, so that it is found again if the answer to its submission is lost"
+    )
+
+
+class Cors(Section):
+    """Web pages of other origins that may call the gateway from a browser (the Fetch standard's CORS protocol)."""
+
+    origins: tuple[str, ...] = Field((), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default')
+    max_age: Duration = Field(30.0, description="how long a browser may keep the answer to its pre-flight")
 
 
 _T = TypeVar("_T")
@@ -401,6 +484,12 @@ class Config(Section):
     throttle: Throttle = Throttle()
     slurm: Slurm
     clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    reads: Reads = Reads()
+    views: Views = Views()
+    events: Events = Events()
+    fairness: Fairness = Fairness()
+    submissions: Submissions = Submissions()
+    cors: Cors = Cors()
     policy: Policy = Policy()
     audit: Audit = Audit()
     log: Log = Log()

@@ -18,7 +18,7 @@ class Upstream:
     def __init__(self, settings: Cluster, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
         self.pool = Pool(settings, loop)
-        url = settings.url
+        url = settings.endpoints[0]
         self._host = "localhost" if url.path is not None else str(url)
 
     def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> Exchange:

@@ -106,7 +106,7 @@ class Pool:
     async def _open(self) -> Connection:
         while self._idle and self._taken + len(self._idle) > self._settings.pool:
             self._idle.pop(0).close()
-        loop, url = self._loop, self._settings.url
+        loop, url = self._loop, self._settings.endpoints[0]
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 if url.path is not None:
