@@ -1,4 +1,4 @@
-"""Speaking Slurm: ``names`` (whom nothing is minted for) → ``keys`` → ``minting``; ``versions`` of the API, ``repair`` of requests, ``meaning`` of answers.
+"""Speaking Slurm. No I/O but key files.
 
-No I/O but key files.
+``names`` (whom nothing is minted for) → ``keys`` → ``minting`` · ``versions`` of the API, ``repair`` of requests, ``meaning`` of answers.
 """
