@@ -27,7 +27,7 @@ from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
-from gateway.policy.route import METHODS, changes_something, is_proxied, named_job
+from gateway.policy.route import METHODS, changes_something, is_proxied, methods_of, named_job
 from gateway.web import problem
 from gateway.web.context import Context, Handler, Routes, holds_secret, open_context
 from gateway.web.proxied import ProxiedHandler
@@ -40,6 +40,9 @@ _GRACE = 1.0
 # Causes that say that nobody has the name which was typed: it may be a password, typed into the wrong place.
 _NOBODYS = frozenset({"user_unknown", "domain_foreign"})
 _VERSIONS = (HttpVersion10, HttpVersion11)
+# The paths of ours where HEAD is GET without a body. None is here whose GET streams or hands something out.
+_HEADED = frozenset({"/auth/session", "/auth/sessions", "/auth/tokens", "/auth/totp", "/health/live"})
+_COUNTED = frozenset({*METHODS, "HEAD", "OPTIONS"})
 
 
 class FrontDoor:
@@ -152,6 +155,8 @@ class FrontDoor:
             )
         target = canonical(request.raw_path)
         context.path = target.path
+        if request.method == "OPTIONS":
+            return self._options(context, target.path)
         if is_proxied(target.path):
             context.kind = "slurm"
             context.changes = changes_something(request.method, target.path)
@@ -160,11 +165,19 @@ class FrontDoor:
         context.kind = "other"
         methods = self._own(context, target.path)
         context.kind = "auth" if target.path.startswith("/auth/") else "health"
-        handler = methods.get(request.method)
-        if handler is None:
-            allow = ", ".join(methods)
+        takes = _taken(methods, target.path)
+        if request.method not in takes:
+            allow = ", ".join(takes)
             raise MethodNotAllowed("method_not_allowed", detail=f"This path takes {allow}.", headers=(("Allow", allow),))
-        return await handler(context)
+        return await methods[context.method](context)
+
+    def _options(self, context: Context, path: str) -> web.Response:
+        """Say what a path takes (RFC 9110 section 9.3.7), to anybody, for README.md says so too; nothing of it reaches slurmrestd."""
+        if is_proxied(path):
+            context.kind, takes = "slurm", methods_of(path)
+        else:
+            takes = _taken(self._own(context, path), path)
+        return web.Response(status=204, headers={"Allow": ", ".join(takes)})
 
     def _own(self, context: Context, path: str) -> Mapping[str, Handler]:
         """Return the handlers of a path of ours; raise NotFound."""
@@ -249,7 +262,7 @@ class FrontDoor:
 
     def _note(self, context: Context, status: int) -> None:
         seconds = time.monotonic() - context.started
-        method = context.request.method if context.request.method in METHODS else "other"
+        method = context.request.method if context.request.method in _COUNTED else "other"
         self._metrics.answered(context.kind, method, status, seconds)
         if context.changes or status >= 400 or context.kind == "auth" or self._log_reads:  # noqa: PLR2004 - RFC 9110 section 15.5
             logger.info(
@@ -266,9 +279,16 @@ class FrontDoor:
             )
 
 
+def _taken(methods: Mapping[str, Handler], path: str) -> tuple[str, ...]:
+    """Return the methods that a path of ours takes."""
+    return (*methods, *(("HEAD",) if path in _HEADED else ()), "OPTIONS")
+
+
 def _counts(request: web.BaseRequest) -> bool:
     """Tell whether the request may change something, in whatever spelling its path comes, or tries a password."""
-    if request.method != "GET" or "X-OTP" in request.headers:
+    if request.method == "OPTIONS":
+        return False
+    if request.method not in {"GET", "HEAD"} or "X-OTP" in request.headers:
         return True
     try:
         return changes_something(request.method, canonical(request.raw_path).path)

@@ -55,7 +55,7 @@ class ProxiedHandler:
             identity=identity,
             cluster=way.cluster,
             access=self._clusters[way.cluster],
-            method=context.request.method,
+            method=context.method,
             path=way.path,
             query=target.query,
             before_stream=before_stream,

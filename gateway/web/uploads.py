@@ -55,8 +55,8 @@ class _Taking:
         bodies.expects_continue(request)
         length = content_length(request.headers.getall("Content-Length", []))
         chunked = "Transfer-Encoding" in request.headers
-        if request.method == "GET" and (length or chunked):
-            raise BadRequest("get_with_body", detail="A GET has no body.", hint="Put parameters into the query string.")
+        if request.method in {"GET", "HEAD"} and (length or chunked):
+            raise BadRequest("get_with_body", detail=f"A {request.method} has no body.", hint="Put parameters into the query string.")
         if length is not None and length > limit:
             raise TooLarge(f"{length} bytes declared", detail=f"The body has {length} bytes; the limit is {limit}.")
         if chunked:
