@@ -47,6 +47,7 @@ from gateway.web.auth import AuthHandlers
 from gateway.web.authority import Authority
 from gateway.web.call import ClusterAccess
 from gateway.web.carrying import Carrier
+from gateway.web.cors import Cors
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
@@ -102,6 +103,7 @@ class Application:
             log_reads=config.log.reads,
             refusal_time=config.throttle.refusal_time,
             folding=Folding(config.audit.refusals_a_minute),
+            cors=Cors(config.cors),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure)
 

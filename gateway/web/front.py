@@ -30,6 +30,7 @@ from gateway.policy.path import canonical
 from gateway.policy.route import METHODS, changes_something, is_proxied, methods_of, named_job
 from gateway.web import problem
 from gateway.web.context import Context, Handler, Routes, holds_secret, open_context
+from gateway.web.cors import Cors
 from gateway.web.proxied import ProxiedHandler
 
 logger = structlog.get_logger()
@@ -48,7 +49,7 @@ _COUNTED = frozenset({*METHODS, "HEAD", "OPTIONS"})
 class FrontDoor:
     """The handler of every public request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that every answer needs meets here
         self,
         *,
         own: Iterable[Routes],
@@ -59,6 +60,7 @@ class FrontDoor:
         log_reads: bool,
         refusal_time: float,
         folding: Folding,
+        cors: Cors,
     ) -> None:
         self._proxied = proxied
         self._audit = audit
@@ -67,6 +69,7 @@ class FrontDoor:
         self._log_reads = log_reads
         self._refusal_time = refusal_time
         self._folding = folding
+        self._cors = cors
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._under_way = 0
         self._ended = asyncio.Event()
@@ -173,6 +176,8 @@ class FrontDoor:
 
     def _options(self, context: Context, path: str) -> web.Response:
         """Say what a path takes (RFC 9110 section 9.3.7), to anybody, for README.md says so too; nothing of it reaches slurmrestd."""
+        if (allowed := self._cors.preflight(context.request)) is not None:
+            return allowed
         if is_proxied(path):
             context.kind, takes = "slurm", methods_of(path)
         else:
@@ -240,6 +245,7 @@ class FrontDoor:
         headers["X-Request-ID"] = context.id
         headers.setdefault("Cache-Control", "no-store")
         headers["Server"] = "slurm-gateway"
+        self._cors.mark(context.request, response)
 
     def _event(self, context: Context, event: str, status: int) -> Event:
         return Event(
