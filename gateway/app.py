@@ -51,6 +51,7 @@ from gateway.web.cors import Cors
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
@@ -124,6 +125,7 @@ class Application:
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=Uploads(config.server),
+            mending=Mending(enabled=config.slurm.repair),
             carrier=carrier,
             reads=reads,
             recency=recency,

@@ -245,6 +245,8 @@ class FrontDoor:
         headers["X-Request-ID"] = context.id
         headers.setdefault("Cache-Control", "no-store")
         headers["Server"] = "slurm-gateway"
+        for name, value in context.headers.items():
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self._cors.mark(context.request, response)
 
     def _event(self, context: Context, event: str, status: int) -> Event:

@@ -16,6 +16,7 @@ from gateway.web.call import BeforeStream, Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
+from gateway.web.mending import Mending
 from gateway.web.reads import Reads
 from gateway.web.uploads import Uploads
 
@@ -23,7 +24,7 @@ from gateway.web.uploads import Uploads
 class ProxiedHandler:
     """Carries a request of somebody we know to slurmrestd and its reply back."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one station of the way
         self,
         *,
         doorman: Doorman,
@@ -31,6 +32,7 @@ class ProxiedHandler:
         clusters: Mapping[str, ClusterAccess],
         default_cluster: str,
         uploads: Uploads,
+        mending: Mending,
         carrier: Carrier,
         reads: Reads,
         recency: Recency,
@@ -40,6 +42,7 @@ class ProxiedHandler:
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._uploads = uploads
+        self._mending = mending
         self._carrier = carrier
         self._reads = reads
         self._recency = recency
@@ -76,8 +79,9 @@ class ProxiedHandler:
 
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
-        async with self._uploads.of(request) as upload:
+        async with self._uploads.of(request) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
+            upload, content_type = await self._mending.mend(call, taken, content_type)
             head = call.head(accept=call.accept(), content_type=content_type, length=upload.length)
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):

@@ -30,6 +30,7 @@ from gateway.web.call import ClusterAccess
 from gateway.web.carrying import Carrier
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Uploads
@@ -91,6 +92,7 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
+            mending=Mending(enabled=True),
             carrier=carrier,
             reads=Reads(settings=ReadsSettings(enabled=False), carrier=carrier, shared_paths={"main": ()}, recency=recency, metrics=Metrics()),
             recency=recency,
