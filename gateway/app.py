@@ -19,6 +19,7 @@ from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
 from gateway.proxy.forward import Upstream
 from gateway.proxy.recency import Recency
+from gateway.proxy.workshop import Workshop
 from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
 from gateway.sessions.standby import Standby
@@ -82,6 +83,7 @@ class Application:
             for name, cluster in config.clusters.items()
         }
         self._metrics = Metrics()
+        self._workshop = Workshop(config.views)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         turns = Turns(config.throttle.at_once, config.throttle.patience, lambda: SignInBusy("too many sign-ins at once"))
         login = Login(directory=self._directory, factor=factor, gate=gate, names=names, turns=turns)
@@ -111,6 +113,8 @@ class Application:
         carrier = Carrier(config.server)
         reads = self._reads = Reads(
             settings=config.reads,
+            views=config.views,
+            workshop=self._workshop,
             carrier=carrier,
             shared_paths={name: cluster.shared for name, cluster in config.clusters.items()},
             recency=recency,
@@ -187,6 +191,7 @@ class Application:
         """Close what is open; requests are over by now."""
         await self.front.close()
         self._reads.close()
+        await self._workshop.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
         await self._sessions.close()

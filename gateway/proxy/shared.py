@@ -17,7 +17,8 @@ from typing import Generic, Literal, TypeVar
 
 from gateway.config import Reads as Settings
 from gateway.errors import Refusal
-from gateway.proxy.packing import Body, Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd
+from gateway.proxy.packing import Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd
+from gateway.slurm.body import Body
 
 T = TypeVar("T")
 How = Literal["hit", "revalidated", "joined", "miss"]
@@ -61,7 +62,7 @@ class Representation:
 
     async def encoded(self, coding: Coding) -> bytes:
         """Return the body in a content coding; whoever asks first has it made, the others wait for the same."""
-        if coding == "zstd" and self.body.packed:
+        if coding == "zstd" and self.body.compressed:
             return self.body.data
         made = self._codings.get(coding)
         if made is None:
@@ -274,8 +275,7 @@ class SharedReads(Generic[T]):
 
     async def _render(self, kept: Kept, view: Hashable, make: Callable[[], Awaitable[Rendered]]) -> Representation:
         rendered = await make()
-        etag = f'{kept.whole.etag[:-1]}.{digest_of(repr(view).encode())[:12]}"'
-        return self._representation(kept, rendered, etag)
+        return self._representation(kept, rendered, tag_of(kept, view))
 
     def _rendered(self, kept: Kept, view: Hashable, made: asyncio.Future[Representation]) -> None:
         if made.cancelled() or made.exception() is not None:
@@ -343,3 +343,8 @@ class SharedReads(Generic[T]):
         if len(self._large) >= _MAX_LARGE:
             self._large.clear()
         self._large[key] = self._clock() + _LARGE_FOR
+
+
+def tag_of(kept: Kept, view: Hashable) -> str:
+    """Return the entity tag of a form of what is kept: the same for whatever looks the same."""
+    return f'{kept.whole.etag[:-1]}.{digest_of(repr(view).encode())[:12]}"'

@@ -229,3 +229,77 @@ async def test_the_metrics_tell_how_reads_were_answered(sharing: House) -> None:
     text = (await sharing.admin("/metrics")).body.decode()
     assert 'slurm_gateway_reads_total{how="hit"} 2.0' in text
     assert 'slurm_gateway_reads_total{how="miss"} 1.0' in text
+
+
+# Views.
+
+LIST = json.dumps(
+    {
+        "meta": {},
+        "errors": [],
+        "jobs": [
+            {"job_id": n, "name": f"job{n}", "user_name": ("alice", "bob")[n % 2], "job_state": "PENDING", "partition": "main"} for n in range(50)
+        ],
+    }
+).encode()
+
+
+async def test_a_view_is_made_of_what_is_kept(sharing: House) -> None:
+    sharing.slurm.behaviour = counting(LIST)
+    token = await sharing.token()
+    whole = await sharing.ask("GET", JOBS, fakes.bearer(token))
+    part = await sharing.ask("GET", f"{JOBS}?fields=job_id,name&user=bob&limit=2", fakes.bearer(token))
+    assert part.json["jobs"] == [{"job_id": 1, "name": "job1"}, {"job_id": 3, "name": "job3"}]
+    assert (part.field("x-cache"), len(sharing.slurm.seen), sharing.slurm.seen[0].line) == ("hit", 1, f"GET {JOBS} HTTP/1.1")
+    assert part.field("etag") != whole.field("etag")
+
+
+async def test_the_link_leads_through_all_pages(sharing: House) -> None:
+    sharing.slurm.behaviour = counting(LIST)
+    token = await sharing.token()
+    target: str | None = f"/clusters/main{JOBS}?limit=20&fields=job_id"
+    seen: list[int] = []
+    while target is not None:
+        page = await sharing.ask("GET", target, fakes.bearer(token))
+        seen += [job["job_id"] for job in json.loads(page.body)["jobs"]]
+        link = page.field("link")
+        target = link.partition(">")[0].lstrip("<") if link else None
+    assert (seen, len(sharing.slurm.seen)) == (list(range(50)), 1)
+
+
+@pytest.mark.parametrize(("accept", "kind"), [("application/x-ndjson", "application/x-ndjson"), ("text/csv", "text/csv")])
+async def test_a_list_comes_line_by_line_to_whom_asks_for_that(sharing: House, accept: str, kind: str) -> None:
+    sharing.slurm.behaviour = counting(LIST)
+    answer = await sharing.ask("GET", f"{JOBS}?fields=job_id", [*fakes.bearer(await sharing.token()), ("Accept", accept)])
+    assert (answer.field("content-type") or "").startswith(kind)
+    assert len(answer.body.splitlines()) in {50, 51}
+
+
+async def test_who_has_the_view_already_is_told_so(sharing: House) -> None:
+    sharing.slurm.behaviour = counting(LIST)
+    token = await sharing.token()
+    first = await sharing.ask("GET", f"{JOBS}?fields=job_id", fakes.bearer(token))
+    again = await sharing.ask("GET", f"{JOBS}?fields=job_id", [*fakes.bearer(token), ("If-None-Match", first.field("etag") or "")])
+    other = await sharing.ask("GET", f"{JOBS}?fields=name", [*fakes.bearer(token), ("If-None-Match", first.field("etag") or "")])
+    assert (again.status, other.status) == (304, 200)
+
+
+@pytest.mark.parametrize("query", ["fields=", "limit=0", "limit=x", "cursor=nonsense", "state=NOSUCH", "fields=no_such_field"])
+async def test_a_view_that_makes_no_sense_is_refused_with_a_hint(sharing: House, query: str) -> None:
+    sharing.slurm.behaviour = counting(LIST)
+    answer = await sharing.ask("GET", f"{JOBS}?{query}", fakes.bearer(await sharing.token()))
+    assert (answer.status, answer.json["reason"], bool(answer.json["hint"])) == (400, "bad_request", True)
+
+
+async def test_views_work_where_nothing_is_shared(house: House) -> None:
+    house.slurm.behaviour = counting(LIST)
+    token = await house.token()
+    for _ in range(2):
+        assert (await house.ask("GET", f"{JOBS}?limit=1&fields=job_id", fakes.bearer(token))).json["jobs"] == [{"job_id": 0}]
+    assert len(house.slurm.seen) == 2
+
+
+async def test_an_error_of_slurms_is_never_an_empty_list(sharing: House) -> None:
+    sharing.slurm.behaviour = fakes.replies(fakes.http(500, b'{"errors":[{"error":"x","error_number":2017}],"jobs":[]}'), close=True)
+    answer = await sharing.ask("GET", f"{JOBS}?fields=job_id", [*fakes.bearer(await sharing.token()), ("Accept", "text/csv")])
+    assert answer.status == 500

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from backports import zstd
 
-from gateway.proxy.packing import SMALL, Body, Packed, Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd, unpacked
+from gateway.proxy.packing import Packed, Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd, unpacked
+from gateway.slurm.body import PACK_FROM, Body, unpack
 
 LINE = b'{"job_id":1,"name":"a job"},'
 
@@ -33,19 +34,19 @@ async def packed(threads: ThreadPoolExecutor, data: bytes, piece: int = 100_000)
     return await packer.finish(), held
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, SMALL])
+@pytest.mark.parametrize("size", [0, 1, 1000, PACK_FROM - 1])
 async def test_a_small_body_is_kept_as_it_is(threads: ThreadPoolExecutor, size: int) -> None:
     data = (LINE * 3000)[:size]
     found, held = await packed(threads, data)
-    assert (found.body, held) == (Body(data, packed=False, size=size), size)
+    assert (found.body, held) == (Body(data=data, compressed=False, size=size), size)
 
 
-@pytest.mark.parametrize("size", [SMALL + 1, 300_000, 5_000_000])
+@pytest.mark.parametrize("size", [PACK_FROM, 300_000, 5_000_000])
 @pytest.mark.parametrize("piece", [1500, 300_000])
 async def test_a_large_body_is_kept_compressed_and_comes_back_whole(threads: ThreadPoolExecutor, size: int, piece: int) -> None:
     data = (LINE * (size // len(LINE) + 1))[:size]
     found, held = await packed(threads, data, piece)
-    assert (found.body.packed, found.body.size, found.body.unpacked()) == (True, size, data)
+    assert (found.body.compressed, found.body.size, unpack(found.body)) == (True, size, data)
     assert held == len(found.body.data) < size / 20
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config import Reads
 from gateway.errors import UpstreamBroken
-from gateway.proxy.packing import Body, Packer, TooLargeToKeep, digest_of
+from gateway.proxy.packing import Packer, TooLargeToKeep, digest_of, plain
 from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Rendered, SharedReads, Unchanged
 
 Outcome = Fresh | Unchanged | Other[str]
@@ -24,7 +24,7 @@ def key(path: str = "/jobs", owner: str = "alice") -> Key:
 
 def fresh(text: str, since: int | None = None) -> Fresh:
     data = text.encode()
-    return Fresh(body=Body.plain(data), etag=f'W/"{digest_of(data)}"', content_type="application/json", since=since)
+    return Fresh(body=plain(data), etag=f'W/"{digest_of(data)}"', content_type="application/json", since=since)
 
 
 @dataclass
@@ -266,7 +266,7 @@ async def test_a_view_is_made_once_for_all_and_has_a_tag_of_its_own(slurm: Slurm
         nonlocal made
         made += 1
         await asyncio.sleep(0)
-        return Rendered(body=Body.plain(b"part"), content_type="text/csv", next_cursor="c")
+        return Rendered(body=plain(b"part"), content_type="text/csv", next_cursor="c")
 
     views = await asyncio.gather(*(slurm.shared.view(kept, "fields=a", make) for _ in range(10)))
     assert (made, views[0].body.data, views[0].content_type, views[0].next_cursor) == (1, b"part", "text/csv", "c")
@@ -282,7 +282,7 @@ async def test_a_view_that_failed_is_tried_again(slurm: Slurm) -> None:
     async def make() -> Rendered:
         if error := next(outcomes):
             raise error
-        return Rendered(body=Body.plain(b"part"), content_type="text/csv")
+        return Rendered(body=plain(b"part"), content_type="text/csv")
 
     with pytest.raises(UpstreamBroken):
         await slurm.shared.view(kept, "v", make)
@@ -295,7 +295,7 @@ async def test_views_are_counted_and_bounded(slurm: Slurm) -> None:
     assert kept is not None
 
     async def make() -> Rendered:
-        return Rendered(body=Body.plain(b"x"), content_type="text/csv")
+        return Rendered(body=plain(b"x"), content_type="text/csv")
 
     for number in range(300):
         await slurm.shared.view(kept, number, make)
