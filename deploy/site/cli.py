@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import control, packages, preconditions
 from .layout import Layout
+from .release import DEFAULT, RELEASES
 from .site import ORDER
 from .trouble import Trouble
 from .up import up
@@ -51,8 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     layout = Layout.at(Path(os.path.realpath(arguments.state)))
     match arguments.command:
         case "up":
-            preconditions.check_release(arguments.release)
-            return up(layout, arguments.port, arguments.python and arguments.python.absolute())
+            return up(layout, arguments.release, arguments.port, arguments.python and arguments.python.absolute())
         case "down":
             return control.down(layout)
         case "status":
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up_command = command("up", "bring the site up, repair what is down, run a first job, print curl lines")
     up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
-    up_command.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help="whose Slurm (default: bookworm)")
+    up_command.add_argument("--release", choices=tuple(RELEASES), help=f"whose Slurm (default: {DEFAULT})")
     up_command.add_argument("--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one")
     add = commands.add_parser("packages", help="only install the Debian packages that the site needs, and those that are named")
     add.add_argument("names", metavar="NAME", nargs="*")

@@ -74,7 +74,8 @@ def _said(text: str) -> str:
 def _name(argv: Sequence[str | Path]) -> str:
     """Return the program that matters, not the words that put it into its place."""
     words = [str(word) for word in argv]
-    rest = words[words.index("--") + 1 :] if "--" in words else words
-    if rest[0] == "setpriv":
-        rest = [word for word in rest[1:] if not word.startswith("--")]
-    return Path(rest[0]).name
+    while "--" in words:
+        words = words[words.index("--") + 1 :]
+    if words[0] == "setpriv":
+        words = [word for word in words[1:] if not word.startswith("--")]
+    return Path(words[0]).name

@@ -22,14 +22,6 @@ def check_root() -> None:
         raise Trouble("deploy/demo needs root.", hint="run it again as root, for example with sudo.")
 
 
-def check_release(release: str) -> None:
-    """Refuse a Slurm that the demo cannot serve yet."""
-    if release != "bookworm":
-        raise Trouble(
-            f"Only the release bookworm (Slurm 22.05) is served yet, not {release}.", hint="leave --release out, or say --release bookworm."
-        )
-
-
 def check_place(layout: Layout) -> None:
     """Other users must reach into the directory, sockets in it must have short enough names, and nobody may swap it."""
     root = layout.root

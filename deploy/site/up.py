@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
-from . import accounts, certificates, directory, environment, gateway, munge, packages, preconditions, slurm
+from . import accounts, certificates, directory, environment, gateway, munge, packages, preconditions, second_debian, slurm
 from .farewell import farewell
 from .job import PERSON, NotLetInError, run_first
 from .layout import Layout
@@ -14,12 +15,14 @@ from .plan import Plan
 from .ports import choose
 from .processes import Process
 from .record import Memory, Record, alone, recall
+from .release import RELEASES
 from .services import running, sweep
 from .site import PORTS, describe
 from .steps import Step, run_all, run_one
+from .trouble import Trouble
 
 
-def up(layout: Layout, port: int | None, python: Path | None) -> int:
+def up(layout: Layout, release: str | None, port: int | None, python: Path | None) -> int:
     """Bring the site up, repair what is down, or find that all is well."""
     began = time.monotonic()
     preconditions.check_place(layout)
@@ -34,6 +37,7 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
     layout.logs.mkdir(mode=0o700, exist_ok=True)
     with alone(layout):
         memory = recall(layout)
+        _settle_release(memory, release)
         _clear(memory)
         _check_port(memory, port)
         fresh = _raise_site(memory, port, python)
@@ -41,6 +45,15 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
         took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
         print(f"\nThe site is {took}: {url}\n{farewell(layout, memory.record)}")
     return 0
+
+
+def _settle_release(memory: Memory, wanted: str | None) -> None:
+    """A site keeps the Slurm that it was made with: no other release reads what that one wrote down as if nothing had happened."""
+    known = memory.record.release
+    if wanted not in (None, known) and memory.record.slurm_version:
+        raise Trouble(f"The demo in {memory.layout.root} has the Slurm of {known}, not of {wanted}.", hint="give the other one a --state of its own.")
+    with memory.change() as record:
+        record.release = wanted or known
 
 
 def _clear(memory: Memory) -> None:
@@ -63,6 +76,9 @@ def _raise_site(memory: Memory, port: int | None, python: Path | None) -> bool:
     """Run all steps; False when everything was there and nothing had to be done."""
     layout = memory.layout
     run_one(Step("packages", lambda: _packages(layout)))
+    release = RELEASES[memory.record.release]
+    if release.folder:
+        run_one(Step(release.name, partial(_folder, release.folder)))
     run_one(Step("files", lambda: _files(memory, port)))
     space = reopen_namespace(layout, memory.record.holder) or _open(memory)
     with memory.change() as record:
@@ -87,18 +103,22 @@ def _packages(layout: Layout) -> str:
     return f"installed {' '.join(lacking)}"
 
 
+def _folder(folder: second_debian.Folder) -> str:
+    return f"{'built' if second_debian.ensure(folder) else 'there already'}: {folder.place}"
+
+
 def _files(memory: Memory, port: int | None) -> str:
     """Numbers, names, keys and configuration: nothing here waits for anything."""
-    layout = memory.layout
+    layout, release = memory.layout, RELEASES[memory.record.release]
     with memory.change() as record:
         record.port = record.port if port is None else port
         record.ids = record.ids or accounts.choose_ids(accounts.in_use_here)
         record.ports = choose(record.ports, {name: bool(running(memory, owner)) for name, owner in PORTS.items()})
-        record.slurm_version = slurm.version()
+        record.slurm_version = slurm.version(release.usr)
         directory.draw_secrets(record)
     accounts.make_homes(layout, record.ids)
     munge.prepare(layout, record.ids)
-    slurm.prepare(layout, record.ids, record.ports)
+    slurm.prepare(layout, record.ids, record.ports, release)
     certificates.make(layout, {"slapd": record.ids["sgw-ldap"], "nginx": record.ids["sgw-nginx"]})
     gateway.prepare(layout, record)
     return "accounts, keys, certificates, configuration"
