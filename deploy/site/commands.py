@@ -11,6 +11,8 @@ from typing import IO
 from .trouble import Trouble
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DYING_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+"""A pip or debootstrap that outlived a killed `up` would go on writing into what the next one makes."""
 _PASSED_ON = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _HINT = "mend what it says, then run the command again: it goes on from where it is."

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import re
 import shutil
-import subprocess
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import packages
-from .commands import downloading, run
-from .trouble import Trouble
+from .commands import DYING_WITH_US, downloading, run, run_logged
+from .trouble import Trouble, last_lines
 
 CACHE = Path("/var/cache/slurm-gateway-demo")
 TOOLS = ("debootstrap", "gpgv")
 KEYRING_PACKAGE = "debian-archive-keyring"
 KEYRINGS = Path("/usr/share/keyrings")
+MIRROR_LIST = "mirror+file:"
+"""What apt's address of a file with mirrors begins with; the images that clouds offer have one."""
+FETCHED = ("http:", "https:", "file:")
+TELL_SECONDS = 10.0
+_APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
 _HINT = "mend what debootstrap says (network, mirror, disk), then run the command again."
 
 
@@ -51,7 +56,7 @@ def ensure(folder: Folder) -> bool:
     """See that the folder is there, whole; True when it had to be built."""
     if folder.place.exists():
         return False
-    folder.place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.place.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         if folder.place.exists():
             return False
@@ -75,61 +80,62 @@ def _build(folder: Folder) -> None:
     """Build beside the place and move there when all is done: what was cut short has another name, and is thrown away."""
     log, fresh = folder.beside(".log"), folder.beside(".new")
     log.write_text("")
-    log.chmod(0o600)
-    print(f"  putting Debian's {folder.release} into {folder.place}, once for all sites; this takes a minute", flush=True)
-    needed = packages.look(*TOOLS)
-    if not (KEYRINGS / f"debian-archive-{folder.release}-stable.gpg").exists():
-        needed.append(KEYRING_PACKAGE)
-    if needed:
-        packages.install(needed, log)
+    print(f"  building {folder.place} from Debian's {folder.release}, once for all sites; this takes a minute", flush=True)
+    lacking = lacks(folder.release, packages.look(*TOOLS))
+    if lacking:
+        packages.install(lacking, log)
     shutil.rmtree(fresh, ignore_errors=True)
-    words = ["--variant=minbase", "--force-check-gpg", f"--keyring={KEYRINGS}/debian-archive-keyring.gpg", f"--include={','.join(folder.packages)}"]
-    _debootstrap([*words, folder.release, str(fresh), _mirror(log)], log)
-    shutil.rmtree(fresh / "var" / "cache" / "apt", ignore_errors=True)
+    with _telling(log):
+        run_logged(debootstrap(folder, _mirror(log)), log, env=downloading(HOME="/root"), limit=1800, hint=_HINT)
     fresh.rename(folder.place)
 
 
-_PHASES = re.compile(r"I: (Retrieving|Extracting|Unpacking|Configuring) \S+")
+def lacks(release: str, lacking: Sequence[str], keyrings: Path = KEYRINGS) -> list[str]:
+    """Return the packages to install: those that are lacking, and the keys of the release where the ones that are here are older than it."""
+    known = (keyrings / f"debian-archive-{release}-stable.gpg").exists()
+    return [*lacking, *([] if known else [KEYRING_PACKAGE])]
 
 
-def _debootstrap(words: Sequence[str], log: Path) -> None:
-    """Run it in namespaces that take its mounts and all that it started with them, and die with us; say each phase."""
-    apart = ["setpriv", "--pdeathsig=KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
-    phase = ""
-    with (
-        log.open("a") as file,
-        subprocess.Popen(
-            [*apart, "--", "debootstrap", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=downloading(HOME="/root"),
-            cwd="/",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            found = _PHASES.match(line)
-            if found and found[1] != phase:
-                phase = found[1]
-                print(f"    {phase.lower()} …", flush=True)
-    if process.returncode:
-        raise Trouble(f"debootstrap failed with status {process.returncode}.", hint=_HINT, log=log)
+def debootstrap(folder: Folder, mirror: str) -> list[str]:
+    """Return its words: signatures are checked, and namespaces take its mounts and all that it started with them when it ends."""
+    options = [
+        "--variant=minbase",
+        "--force-check-gpg",
+        f"--keyring={KEYRINGS / 'debian-archive-keyring.gpg'}",
+        f"--include={','.join(folder.packages)}",
+    ]
+    return [*DYING_WITH_US, *_APART, "--", "debootstrap", *options, folder.release, str(folder.beside(".new")), mirror]
+
+
+@contextmanager
+def _telling(log: Path) -> Iterator[None]:
+    """Say from time to time what the log says last."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(TELL_SECONDS):
+            said = (last_lines(log) or ["nothing yet"])[-1].removeprefix("I: ")
+            print(f"    {time.monotonic() - began:3.0f} s  {said}", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _mirror(log: Path) -> str:
-    """Return where this machine's own apt takes Debian from; apt has read its sources, whatever form they have."""
-    codename = run(["sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME"]).strip()
+    """Return where this machine's own apt takes Debian from: apt has read its sources, whatever form they have."""
+    codename = run(["sh", "-c", '. /etc/os-release && echo "$VERSION_CODENAME"']).strip()
     found = mirrors(_targets(), codename)
     if not found:
-        packages.refresh(log)  # apt says nothing of sources whose lists it has not got
+        packages.refresh(log)  # apt says nothing of a source whose lists it has not got
         found = mirrors(_targets(), codename)
     if not found:
-        raise Trouble(f"apt has no source of Debian's {codename} main.", hint="see /etc/apt/sources.list and /etc/apt/sources.list.d.")
+        sentence = f"apt has no source of Debian's {codename} main that debootstrap could read."
+        raise Trouble(sentence, hint="see /etc/apt/sources.list and /etc/apt/sources.list.d.")
     return found[0]
 
 
@@ -138,6 +144,14 @@ def _targets() -> str:
 
 
 def mirrors(targets: str, codename: str) -> list[str]:
-    """Return the addresses of the release's own archive from apt's lines `address codename component`."""
+    """Return the addresses of the release's own archive, from apt's lines `address codename component`."""
     rows = [line.split() for line in targets.splitlines()]
-    return [row[0].rstrip("/") for row in rows if row[1:] == [codename, "main"]]
+    named = [row[0] for row in rows if row[1:] == [codename, "main"]]
+    found = [address for name in named for address in (_listed(name) if name.startswith(MIRROR_LIST) else [name])]
+    return [address for address in found if address.startswith(FETCHED)]
+
+
+def _listed(name: str) -> list[str]:
+    """Return the mirrors that the file at such an address lists: each line an address, and perhaps more words (apt-transport-mirror(1))."""
+    lines = Path(name.removeprefix(MIRROR_LIST)).read_text().splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]

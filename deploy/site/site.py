@@ -51,6 +51,7 @@ def description(memory: Memory) -> dict[str, Any]:
         "config": str(layout.gateway_config),
         "command": record.command,
         "cluster": slurm.CLUSTER,
+        "release": record.release,
         "slurm_version": record.slurm_version,
         "api_versions": slurm.api_versions(record.slurm_version),
         "slurmrestd": f"unix:{layout.slurmrestd_socket}",

@@ -15,7 +15,7 @@ from .plan import Plan
 from .ports import choose
 from .processes import Process
 from .record import Memory, Record, alone, recall
-from .release import RELEASES
+from .release import DEFAULT, RELEASES
 from .services import running, sweep
 from .site import PORTS, describe
 from .steps import Step, run_all, run_one
@@ -27,6 +27,7 @@ def up(layout: Layout, release: str | None, port: int | None, python: Path | Non
     began = time.monotonic()
     preconditions.check_place(layout)
     preconditions.check_ours(layout)
+    preconditions.check_seen(layout, RELEASES[release or recall(layout).record.release])
     if python is not None:
         environment.command_beside(python)
     if not layout.marker.exists():
@@ -37,7 +38,7 @@ def up(layout: Layout, release: str | None, port: int | None, python: Path | Non
     layout.logs.mkdir(mode=0o700, exist_ok=True)
     with alone(layout):
         memory = recall(layout)
-        _settle_release(memory, release)
+        settle_release(memory, release)
         _clear(memory)
         _check_port(memory, port)
         fresh = _raise_site(memory, port, python)
@@ -47,13 +48,16 @@ def up(layout: Layout, release: str | None, port: int | None, python: Path | Non
     return 0
 
 
-def _settle_release(memory: Memory, wanted: str | None) -> None:
-    """A site keeps the Slurm that it was made with: no other release reads what that one wrote down as if nothing had happened."""
-    known = memory.record.release
-    if wanted not in (None, known) and memory.record.slurm_version:
-        raise Trouble(f"The demo in {memory.layout.root} has the Slurm of {known}, not of {wanted}.", hint="give the other one a --state of its own.")
-    with memory.change() as record:
-        record.release = wanted or known
+def settle_release(memory: Memory, wanted: str | None) -> None:
+    """Keep the Slurm that the site was made with: no older one reads what a newer one wrote down."""
+    record = memory.record
+    if record.slurm_version:
+        if wanted not in (None, record.release):
+            sentence = f"The demo in {memory.layout.root} has the Slurm of {record.release}, not of {wanted}."
+            raise Trouble(sentence, hint="give the other one a --state of its own, or leave --release out.")
+        return
+    with memory.change():
+        record.release = wanted or DEFAULT
 
 
 def _clear(memory: Memory) -> None:
