@@ -76,6 +76,12 @@ class Site:
     def at(cls, state: Path) -> Site:
         return cls(state, json.loads((state / "demo.json").read_text()))
 
+    def read_again(self) -> None:
+        """Take in what `up` has written down anew; it may have given its own first person another second factor, which ends her sessions."""
+        self.told = Site.at(self.state).told
+        self._tokens.clear()
+        self._secrets.clear()
+
     # Commands.
 
     def demo(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -176,7 +176,7 @@ def up_again(site: Site) -> str:
     """Raise what is down, and have the site know its new processes."""
     done = site.demo("up", "--python", str(Path(site.told["command"][0]).parent / "python"), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    site.told = Site.at(site.state).told
+    site.read_again()
     return done.stdout
 
 
