@@ -305,6 +305,11 @@ class Cluster(Section):
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")
     breaker_failures: int = Field(3, ge=1, le=100, description="failures in a row after which a slurmrestd is not asked for a while")
     breaker_open: Duration = Field(2.0, description="how long it is not asked then; after that one `/diag` finds out whether it is well again")
+    breaker_probe: Duration = Field(
+        15.0, description="longest wait for that answer; while slurmctld is down, slurmrestd 22.05 takes ten seconds to say so"
+    )
+    breaker_silence: Duration = Field(5.0, description="a slurmrestd that has calls and says nothing for so long is asked whether it is there")
+    breaker_check: Duration = Field(10.0, description="with several slurmrestd: how often each is asked for `/diag`, while there are calls")
     shared: tuple[PathPattern, ...] = Field(
         (),
         strict=False,

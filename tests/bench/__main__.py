@@ -26,7 +26,10 @@ def main() -> int:
         parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(NAMES)}")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that nothing is left behind
     with running_site(arguments.state) as site, benching(site, arguments.rounds, arguments.seconds) as bench:
-        print(f"\nSlurm {site.told['slurm_version']}, medians of {arguments.rounds} rounds of {arguments.seconds:.0f} s, interleaved\n\n{HEAD}", flush=True)
+        print(
+            f"\nSlurm {site.told['slurm_version']}, medians of {arguments.rounds} rounds of {arguments.seconds:.0f} s, interleaved\n\n{HEAD}",
+            flush=True,
+        )
         for name in arguments.names or NAMES:
             began = time.monotonic()
             for row in importlib.import_module(f"tests.bench.{name}").measure(bench):

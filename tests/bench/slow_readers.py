@@ -19,7 +19,10 @@ PATH = "/slurm/v0.0.38/jobs"
 READERS, SIZE = 8, 150 * 1000**2
 AIM = 64.0
 SLOW_SECONDS = 6.0
-KINDS = {"that does not compress": os.urandom(1024**2), "that compresses well": (b'{"job_id":12345,"job_state":"PENDING","name":"a job"},' * 20_000)[: 1024**2]}
+KINDS = {
+    "that does not compress": os.urandom(1024**2),
+    "that compresses well": (b'{"job_id":12345,"job_state":"PENDING","name":"a job"},' * 20_000)[: 1024**2],
+}
 
 
 def measure(bench: Bench) -> list[Row]:

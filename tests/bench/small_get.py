@@ -17,7 +17,10 @@ WAYS = {"as it is": {}, "`Cache-Control: no-cache`": {"Cache-Control": "no-cache
 def measure(bench: Bench) -> list[Row]:
     """Compare both with nginx → slurmrestd, at 1 and at 16 connections."""
     rows = []
-    with gateway(bench, upstream=bench.site.told["slurmrestd"]) as ours, front(bench, to_gateway=ours.address, direct=bench.site.told["slurmrestd"]) as nginx:
+    with (
+        gateway(bench, upstream=bench.site.told["slurmrestd"]) as ours,
+        front(bench, to_gateway=ours.address, direct=bench.site.told["slurmrestd"]) as nginx,
+    ):
         processes = {"nginx": nginx.pid, "gateway": ours.pid, "slurmrestd": bench.site.told["pids"]["slurmrestd"]}
         ways = {"direct": partial(reads, nginx.direct, PATH, [person.direct() for person in bench.people])}
         for name, more in WAYS.items():
