@@ -245,8 +245,9 @@ def _decoded(status: int, content: bytes, decoder: msgspec.json.Decoder[Any]) ->
         tree = decoder.decode(content)
     except (msgspec.DecodeError, RecursionError):
         try:
-            # Whatever somebody has called a job, in whatever bytes, the others are to be found.
-            tree = decoder.decode(json.dumps(json.loads(content.decode(errors="replace"))).encode())
+            # Whatever somebody has called a job, in whatever bytes, and whatever is not a number: the others are to be found.
+            repaired = json.loads(content.decode(errors="replace"), parse_constant=lambda _: None)
+            tree = decoder.decode(json.dumps(repaired).encode())
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
     return None if tree.errors else tree

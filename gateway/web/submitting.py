@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import re
 import secrets
 import time
@@ -334,7 +335,7 @@ class Submitting:
     # What is said.
 
     def _full(self, full: Full) -> TooManyCalls:
-        wait = max(_SOON, int(full.oldest + self._settings.keep - self._clock()))
+        wait = max(_SOON, math.ceil(full.oldest + self._settings.keep - self._clock()))
         return TooManyCalls(
             "too_many_keys",
             detail=f"As many of your idempotency keys are remembered as one person may have ({self._settings.per_user}). Nothing was submitted.",
@@ -343,7 +344,7 @@ class Submitting:
         )
 
     def _unknown(self, lost: Lost, finding: Finding) -> SubmissionUnknown:
-        wait = int(self._search.known_at(lost.row) - self._clock()) + 1
+        wait = math.ceil(self._search.known_at(lost.row) - self._clock())
         return SubmissionUnknown(
             "not_found_yet" if wait > 0 else "not_found_out",
             detail=f"This was sent, and whether Slurm has the job is not known. It was not sent again. {self._search.told(lost, finding)}",
