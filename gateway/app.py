@@ -18,6 +18,7 @@ from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
 from gateway.proxy.forward import Upstream
+from gateway.proxy.recency import Recency
 from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
 from gateway.sessions.standby import Standby
@@ -44,12 +45,16 @@ from gateway.store.tickets import TicketStore
 from gateway.web.admin import AdminHandler
 from gateway.web.auth import AuthHandlers
 from gateway.web.authority import Authority
+from gateway.web.call import ClusterAccess
+from gateway.web.carrying import Carrier
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
-from gateway.web.proxied import ClusterAccess, ProxiedHandler
+from gateway.web.proxied import ProxiedHandler
+from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
 from gateway.web.tokens import TokenHandlers
+from gateway.web.uploads import Uploads
 from gateway.web.verify import VerifyHandler
 
 logger = structlog.get_logger()
@@ -59,7 +64,7 @@ _T = TypeVar("_T")
 class Application:
     """Everything one worker needs, wired together; made on the loop that will serve it. Raises SecretFileError, AuditUnavailable."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, recency: Recency | None = None) -> None:
         self._config = config
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
@@ -90,13 +95,7 @@ class Application:
                 self._enrol(doorman, login, gate).routes(),
                 VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
             ),
-            proxied=ProxiedHandler(
-                doorman=doorman,
-                authority=Authority(Rules.of(config.policy)),
-                clusters=self._clusters,
-                default_cluster=config.slurm.default_cluster,
-                settings=config.server,
-            ),
+            proxied=self._proxied(doorman, recency or Recency()),
             audit=self._audit,
             metrics=self._metrics,
             settings=config.server,
@@ -104,7 +103,29 @@ class Application:
             refusal_time=config.throttle.refusal_time,
             folding=Folding(config.audit.refusals_a_minute),
         )
-        self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure_pools)
+        self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure)
+
+    def _proxied(self, doorman: Doorman, recency: Recency) -> ProxiedHandler:
+        """Wire what carries Slurm's calls."""
+        config = self._config
+        carrier = Carrier(config.server)
+        reads = self._reads = Reads(
+            settings=config.reads,
+            carrier=carrier,
+            shared_paths={name: cluster.shared for name, cluster in config.clusters.items()},
+            recency=recency,
+            metrics=self._metrics,
+        )
+        return ProxiedHandler(
+            doorman=doorman,
+            authority=Authority(Rules.of(config.policy)),
+            clusters=self._clusters,
+            default_cluster=config.slurm.default_cluster,
+            uploads=Uploads(config.server),
+            carrier=carrier,
+            reads=reads,
+            recency=recency,
+        )
 
     def _enrol(self, doorman: Doorman, login: Login, gate: Gate) -> EnrolmentHandlers:
         """Wire what gives people a second factor of their own."""
@@ -165,6 +186,7 @@ class Application:
     async def close(self) -> None:
         """Close what is open; requests are over by now."""
         await self.front.close()
+        self._reads.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
         await self._sessions.close()
@@ -195,7 +217,8 @@ class Application:
             probes["slurmrestd" if single else f"slurmrestd.{name}"] = access.upstream.ping
         return Health(probes)
 
-    def _measure_pools(self) -> None:
+    def _measure(self) -> None:
+        self._metrics.kept_bytes.set(self._reads.shared.used)
         for name, access in self._clusters.items():
             self._metrics.upstream_taken.labels(name).set(access.upstream.pool.taken)
             self._metrics.upstream_waiting.labels(name).set(access.upstream.pool.waiting)

@@ -25,16 +25,17 @@ _KILL_AFTER = 5.0
 class Supervisor:
     """Starts ``config.server.workers`` processes with ``work`` and sees to them until SIGTERM or SIGINT.
 
+    ``work`` gets the pipe that closes when this process dies, and a number that no other worker has while this one lives, counted from 0.
     ``buried`` is called with the pid of each that has ended, ``closing`` once before they are told to stop.
     """
 
-    def __init__(self, config: Config, work: Callable[[int], None], buried: Callable[[int], None], closing: Callable[[], None]) -> None:
+    def __init__(self, config: Config, work: Callable[[int, int], None], buried: Callable[[int], None], closing: Callable[[], None]) -> None:
         self._wanted = config.server.workers
         self._stop_timeout = config.server.stop_timeout
         self._work = work
         self._buried = buried
         self._closing = closing
-        self._workers: dict[int, float] = {}  # pid, and when it was started
+        self._workers: dict[int, tuple[float, int]] = {}  # pid, when it was started, and its number
         self._not_before = 0.0
         # The workers hold the reading end: it closes when this process dies, however it dies.
         self._lifeline, self._hold = os.pipe()
@@ -63,18 +64,19 @@ class Supervisor:
         return 3600.0
 
     def _start(self) -> None:
+        number = min(set(range(self._wanted)) - {taken for _, taken in self._workers.values()})
         pid = os.fork()
         if pid == 0:
-            self._be_worker()
-        self._workers[pid] = time.monotonic()
+            self._be_worker(number)
+        self._workers[pid] = (time.monotonic(), number)
 
-    def _be_worker(self) -> None:
+    def _be_worker(self, number: int) -> None:
         """Run the work in the child and leave without passing through the parent's code."""
         code = 1
         try:
             os.close(self._hold)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            self._work(self._lifeline)
+            self._work(self._lifeline, number)
             code = 0
         except BaseException:
             logger.exception("worker_failed", pid=os.getpid())
@@ -95,7 +97,7 @@ class Supervisor:
             if pid == 0:
                 return
             self._buried(pid)
-            yield pid, self._workers.pop(pid), status
+            yield pid, self._workers.pop(pid)[0], status
 
     def _tell(self, number: signal.Signals) -> None:
         for pid in self._workers:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.app import Application
 from gateway.config import Config
+from gateway.proxy.recency import Recency
 from gateway.sockets import BACKLOG
 from gateway.web.server import HttpServer
 
@@ -25,19 +26,19 @@ _CLOSE_TIMEOUT = 1.0
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def run(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None = None) -> None:
+def run(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None = None, recency: Recency | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the pipe ``parent`` closes because the supervisor died; reload on SIGHUP.
 
-    Raises SecretFileError and Refusal when the application cannot be built.
+    ``recency`` is what the workers share. Raises SecretFileError and Refusal when the application cannot be built.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, public, admin, parent))
+        runner.run(_serve(config, public, admin, parent, recency or Recency()))
 
 
-async def _serve(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None) -> None:
+async def _serve(config: Config, public: socket.socket, admin: socket.socket | None, parent: int | None, recency: Recency) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    async with Application(config) as application:
+    async with Application(config, recency) as application:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, application.start_reload)

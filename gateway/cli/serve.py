@@ -85,10 +85,17 @@ def _supervise(config: Config, public: socket.socket, admin: socket.socket | Non
         from prometheus_client import multiprocess  # noqa: PLC0415 - as above
 
         from gateway import supervisor, worker  # noqa: PLC0415 - as above
+        from gateway.proxy.recency import Recency  # noqa: PLC0415 - as above
+
+        recency = Recency(config.server.workers)
+
+        def work(lifeline: int, number: int) -> None:
+            recency.write_into(number)
+            worker.run(config, public, admin, lifeline, recency)
 
         supervisor.Supervisor(
             config,
-            lambda lifeline: worker.run(config, public, admin, lifeline),
+            work,
             multiprocess.mark_process_dead,
             public.close,
         ).run()

@@ -331,9 +331,10 @@ class Cluster(Section):
 class Reads(Section):
     """Reads that people share: one call to slurmrestd for all who ask the same at the same time, and for a second after."""
 
+    enabled: bool = Field(True, description="share reads at all; without it, each request is a call of its own, and lists have no views")
     max_age: Duration = Field(1.0, le=60.0, description="how long an answer is given again without asking slurmrestd whether it still holds")
-    memory: Size = Field(64 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
-    max_answer: Size = Field(16 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
+    memory: Size = Field(48 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
+    max_answer: Size = Field(8 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
     clock_skew: Duration = Field(
         2.0, le=60.0, description="how far the gateway's clock and slurmctld's may be apart, for the releases whose answers have no time of their own"
     )

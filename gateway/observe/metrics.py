@@ -27,6 +27,13 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self.reads = Counter(
+            "slurm_gateway_reads",
+            "Reads that may be shared, by how they were answered.",
+            ["how"],
+            registry=self._registry,
+        )
+        self.kept_bytes = Gauge("slurm_gateway_kept_bytes", "Bytes of answers that are held.", registry=self._registry, multiprocess_mode="livesum")
         self.under_way = Gauge("slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum")
         self.upstream_taken = Gauge(
             "slurm_gateway_upstream_connections",

@@ -225,7 +225,7 @@ class FrontDoor:
     def _seal(self, context: Context, response: web.StreamResponse) -> None:
         headers = response.headers
         headers["X-Request-ID"] = context.id
-        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Cache-Control", "no-store")
         headers["Server"] = "slurm-gateway"
 
     def _event(self, context: Context, event: str, status: int) -> Event:

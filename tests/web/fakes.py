@@ -78,6 +78,7 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
             "read_timeout": "5s",
         },
         "throttle": {"refusal_time": "1ms"},
+        "reads": {"enabled": False},
         "audit": {"file": f"{folder}/audit.log"},
     }
     for name, table in (changes or {}).items():

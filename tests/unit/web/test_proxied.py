@@ -13,19 +13,26 @@ import pytest
 from aiohttp import web
 
 from gateway.config import Cluster, Secret, Server
+from gateway.config import Reads as ReadsSettings
 from gateway.errors import CredentialsRequired
+from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
 from gateway.policy.rules import BUILT_IN, Rules
 from gateway.proxy.forward import Upstream
+from gateway.proxy.recency import Recency
 from gateway.sessions.sessions import Identity
 from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules, Subject
 from gateway.web.authority import Authority
+from gateway.web.call import ClusterAccess
+from gateway.web.carrying import Carrier
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
-from gateway.web.proxied import ClusterAccess, ProxiedHandler
+from gateway.web.proxied import ProxiedHandler
+from gateway.web.reads import Reads
+from gateway.web.uploads import Uploads
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -43,6 +50,9 @@ class Way:
     known: bool = True
     before: list[web.StreamResponse] = field(default_factory=list)
 
+    async def require_trail(self) -> None:
+        """Let everything be written down."""
+
     async def identify(self, _context: Context) -> Identity:
         if not self.known:
             raise CredentialsRequired("nothing_presented")
@@ -59,6 +69,7 @@ class Way:
 
     async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
         context = open_context(request, SETTINGS)
+        context.changes = request.method != "GET"
 
         async def before(response: web.StreamResponse) -> None:
             self.before.append(response)
@@ -72,9 +83,17 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
         upstream = Upstream(Cluster.model_validate({"url": slurm.url, "jwt_key_file": "/nowhere"}), asyncio.get_running_loop())
         minter = Minter(HmacKey(Secret(fakes.JWT_KEY)), NameRules.of("slurm", (), 1000), 60.0)
         way = Way(slurm, cast("ProxiedHandler", None), upstream)
+        carrier, recency = Carrier(SETTINGS), Recency()
         clusters = {"main": ClusterAccess(upstream=upstream, minter=minter)}
         way.handler = ProxiedHandler(
-            doorman=cast("Doorman", way), authority=Authority(Rules(BUILT_IN)), clusters=clusters, default_cluster="main", settings=SETTINGS
+            doorman=cast("Doorman", way),
+            authority=Authority(Rules(BUILT_IN)),
+            clusters=clusters,
+            default_cluster="main",
+            uploads=Uploads(SETTINGS),
+            carrier=carrier,
+            reads=Reads(settings=ReadsSettings(enabled=False), carrier=carrier, shared_paths={"main": ()}, recency=recency, metrics=Metrics()),
+            recency=recency,
         )
         yield way
         assert upstream.pool.taken == 0

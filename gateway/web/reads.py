@@ -1,0 +1,168 @@
+"""Answering reads: from what people share where that may be, and in the form that the client asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from gateway.config import Reads as Settings
+from gateway.observe.metrics import Metrics
+from gateway.policy.pattern import Pattern
+from gateway.proxy.headers import reply_headers
+from gateway.proxy.negotiation import coding_for, has_it
+from gateway.proxy.packing import Packer, TooLargeToKeep, unpacked
+from gateway.proxy.recency import Recency
+from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Representation, SharedReads, Unchanged
+from gateway.slurm.freshness import can_be_confirmed, is_shared_read, is_unchanged, last_update, with_update_time
+from gateway.web.call import Call
+from gateway.web.carrying import Answer, Carrier, small_content
+
+# Below this, compressing gains nothing that a network would notice.
+_WORTH_COMPRESSING = 1400
+_DEFAULT_TYPE = "application/json"
+
+
+class Reads:
+    """Answers the GETs of Slurm's paths that change nothing."""
+
+    def __init__(
+        self, *, settings: Settings, carrier: Carrier, shared_paths: Mapping[str, tuple[str, ...]], recency: Recency, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._carrier = carrier
+        self._alike = {cluster: tuple(map(Pattern.of, patterns)) for cluster, patterns in shared_paths.items()}
+        self._recency = recency
+        self._metrics = metrics
+        self.shared: SharedReads[Answer] = SharedReads(settings)
+
+    def close(self) -> None:
+        """End what is under way."""
+        self.shared.close()
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answer one read."""
+        if not self._settings.enabled or not is_shared_read(call.path):
+            return await self._carry(call)
+        forced = _wants_no_cache(call)
+        if forced and _takes_plain(call):
+            return await self._carry(call, "miss")
+        try:
+            found = await self.look_up(call, forced=forced)
+        except TooLargeToKeep:
+            return await self._carry(call, "miss")
+        if found.kept is None:
+            return await self._other(call, found)
+        return await self._represent(call, found, found.kept.whole)
+
+    async def look_up(self, call: Call, *, forced: bool = False) -> Found[Answer]:
+        """Return the shared answer to a call; raise what ``SharedReads.read`` raises."""
+        accept = call.accept()
+        key = Key(
+            cluster=call.cluster,
+            owner="" if any(pattern.matches(call.path) for pattern in self._alike[call.cluster]) else call.username,
+            path=call.path,
+            query=call.query,
+            accept=None if accept in {"*/*", _DEFAULT_TYPE} else accept,
+        )
+        newest_change = self._recency.last(call.cluster, call.username)
+        fetch = _Fetch(call, key, self._settings.clock_skew)
+        found = await self.shared.read(key, fetch, reader=call.username, newest_change=newest_change, forced=forced)
+        self._metrics.reads.labels(found.how).inc()
+        return found
+
+    async def _carry(self, call: Call, how: str | None = None) -> web.StreamResponse:
+        answer = await self._carrier.carry(call, call.head(accept=call.accept()))
+        response = answer.response() if isinstance(answer, Answer) else answer
+        if how is not None:
+            self._metrics.reads.labels(how).inc()
+            if not response.prepared:
+                response.headers["X-Cache"] = how
+        return response
+
+    async def _other(self, call: Call, found: Found[Answer]) -> web.StreamResponse:
+        """Give an answer that is none of 200."""
+        if found.other is None:
+            raise RuntimeError("an answer is kept or it is not")
+        answer = found.other.answer
+        await self._carrier.judge(call, call.head(), answer)
+        response = answer.response()
+        response.headers["X-Cache"] = found.how
+        return response
+
+    async def _represent(self, call: Call, found: Found[Answer], form: Representation) -> web.StreamResponse:
+        """Send one form of a kept answer, unless the client has it; compressed if it takes that."""
+        request = call.context.request
+        headers = {
+            "Content-Type": form.content_type,
+            "ETag": form.etag,
+            "Age": str(int(found.age)),
+            "X-Cache": found.how,
+            # The client may keep it, and has to ask each time whether it still holds.
+            "Cache-Control": "private, no-cache",
+            "Vary": "Accept, Accept-Encoding, Authorization, X-SLURM-USER-TOKEN",
+        }
+        if (known := request.headers.get("If-None-Match")) is not None and has_it(known, form.etag):
+            del headers["Content-Type"]
+            return web.Response(status=304, headers=headers)
+        coding = coding_for(request.headers.get("Accept-Encoding", "")) if form.body.size >= _WORTH_COMPRESSING else None
+        if coding is not None:
+            headers["Content-Encoding"] = coding
+            return web.Response(headers=headers, body=await form.encoded(coding))
+        if not form.body.packed:
+            return web.Response(headers=headers, body=form.body.data)
+        response = web.StreamResponse(headers=headers)
+        response.content_length = form.body.size
+        return await self._carrier.stream(call, response, unpacked(form.body, self.shared.threads))
+
+
+class _Fetch:
+    """Asks slurmrestd for one read, whether what is kept still holds if it can say so."""
+
+    def __init__(self, call: Call, key: Key, clock_skew: float) -> None:
+        self._call = call
+        self._accept = key.accept
+        self._clock_skew = clock_skew
+
+    async def __call__(self, kept: Kept | None, packer: Packer) -> Fresh | Unchanged | Other[Answer]:
+        """Return what there is now; raise TooLargeToKeep and the refusals of the way there."""
+        if kept is not None and kept.since is not None:
+            outcome = await self._ask(packer, with_update_time(self._call.query, kept.since))
+            # A release that does not like the question is asked without it.
+            if not isinstance(outcome, Other):
+                return outcome
+        return await self._ask(packer, None)
+
+    async def _ask(self, packer: Packer, question: str | None) -> Fresh | Unchanged | Other[Answer]:
+        call = self._call
+        upstream = call.access.upstream
+        since = int(call.context.now - self._clock_skew)
+        async with upstream.exchange(call.head(query=question, accept=self._accept), repeatable=True) as reply:
+            content = await small_content(upstream, reply)
+            headers = reply_headers(reply.headers)
+            if content is not None:
+                if question is not None and is_unchanged(reply.status, content):
+                    return Unchanged()
+                if reply.status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+                    return Other(answer=Answer(status=reply.status, headers=headers, content=content))
+                await packer.add(content)
+            elif reply.status != 200:  # noqa: PLR2004 - as above
+                raise TooLargeToKeep
+            else:
+                async for piece in upstream.body(reply):
+                    await packer.add(piece)
+        packed = await packer.finish()
+        asks = (last_update(packed.ends) or since) if can_be_confirmed(call.path, call.query) else None
+        return Fresh(body=packed.body, etag=f'W/"{packed.digest}"', content_type=headers.get("Content-Type", _DEFAULT_TYPE), since=asks)
+
+
+def _wants_no_cache(call: Call) -> bool:
+    """Tell whether the client wants slurmrestd itself to be asked (RFC 9111 section 5.2.1.4)."""
+    said = call.context.request.headers.get("Cache-Control", "")
+    return bool(said) and any(item.strip().casefold() in {"no-cache", "no-store"} for item in said.split(","))
+
+
+def _takes_plain(call: Call) -> bool:
+    """Tell whether the client asks for nothing that needs the whole answer first."""
+    headers = call.context.request.headers
+    return "If-None-Match" not in headers and coding_for(headers.get("Accept-Encoding", "")) is None
