@@ -42,6 +42,7 @@ from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import KeyRingFile
 from gateway.store.sessions import SessionStore
 from gateway.store.spent import SpentStore
+from gateway.store.submissions import SubmissionStore
 from gateway.store.tickets import TicketStore
 from gateway.web.admin import AdminHandler
 from gateway.web.auth import AuthHandlers
@@ -51,9 +52,11 @@ from gateway.web.carrying import Carrier
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
+from gateway.web.keyed import Keyed
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
+from gateway.web.submitting import Submitting
 from gateway.web.tokens import TokenHandlers
 from gateway.web.uploads import Uploads
 from gateway.web.verify import VerifyHandler
@@ -116,6 +119,7 @@ class Application:
         """Wire what carries Slurm's calls."""
         config = self._config
         carrier = Carrier(config.server)
+        self._submitting = Submitting(SubmissionStore(self._database), config.submissions, token_lifetime=config.slurm.token_lifetime)
         reads = self._reads = Reads(
             settings=config.reads,
             views=config.views,
@@ -134,6 +138,7 @@ class Application:
             carrier=carrier,
             reads=reads,
             recency=recency,
+            keyed=Keyed(self._submitting, carrier, config.submissions),
         )
 
     def _enrol(self, doorman: Doorman, login: Login, gate: Gate) -> EnrolmentHandlers:
@@ -199,6 +204,7 @@ class Application:
             self._measuring.cancel()
         self._reads.close()
         await self._workshop.close()
+        await self._submitting.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
         await self._sessions.close()

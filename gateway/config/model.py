@@ -380,9 +380,15 @@ class Submissions(Section):
 
     keep: Duration = Field(86400.0, description="how long a key is remembered with the answer that it got")
     settle: Duration = Field(
-        60.0, description="when a submission's end is not known: how long after it was sent Slurm may still come to have the job"
+        30.0,
+        description="when a submission's end is not known: how long after its token has expired (`slurm.token_lifetime`) Slurm may still come to "
+        "have the job; more than the clocks differ",
+    )
+    job_age: Duration = Field(
+        300.0, description="MinJobAge of slurm.conf: how long slurmctld shows a job that has ended; after that, slurmdbd is asked for it"
     )
     max_body: Size = Field(4 * 1024**2, description="largest body of a submission with a key, for it is read whole")
+    per_user: int = Field(10_000, ge=1, le=10_000_000, description="keys of one person that are remembered; a new one beyond them gets 429")
     marker: bool = Field(
         True, description="put a mark into the comment of a job that has none, so that it is found again if the answer to its submission is lost"
     )
