@@ -305,6 +305,11 @@ class Cluster(Section):
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")
     breaker_failures: int = Field(3, ge=1, le=100, description="failures in a row after which a slurmrestd is not asked for a while")
     breaker_open: Duration = Field(2.0, description="how long it is not asked then; after that one `/diag` finds out whether it is well again")
+    breaker_probe: Duration = Field(
+        15.0, description="longest wait for that answer; while slurmctld is down, slurmrestd 22.05 takes ten seconds to say so"
+    )
+    breaker_silence: Duration = Field(5.0, description="a slurmrestd that has calls and says nothing for so long is asked whether it is there")
+    breaker_check: Duration = Field(10.0, description="with several slurmrestd: how often each is asked for `/diag`, while there are calls")
     shared: tuple[PathPattern, ...] = Field(
         (),
         strict=False,
@@ -346,6 +351,9 @@ class Views(Section):
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
+    max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")
+    max_list: Size = Field(256 * 1024**2, description="the largest list, unpacked, of which a view is made; without a view it is passed on as it is")
+    memory: Size = Field(256 * 1024**2, description="a process that holds more than this after a view is replaced by a new one")
 
 
 class Events(Section):
@@ -372,9 +380,15 @@ class Submissions(Section):
 
     keep: Duration = Field(86400.0, description="how long a key is remembered with the answer that it got")
     settle: Duration = Field(
-        60.0, description="when a submission's end is not known: how long after it was sent Slurm may still come to have the job"
+        30.0,
+        description="when a submission's end is not known: how long after its token has expired (`slurm.token_lifetime`) Slurm may still come to "
+        "have the job; more than the clocks differ",
+    )
+    job_age: Duration = Field(
+        300.0, description="MinJobAge of slurm.conf: how long slurmctld shows a job that has ended; after that, slurmdbd is asked for it"
     )
     max_body: Size = Field(4 * 1024**2, description="largest body of a submission with a key, for it is read whole")
+    per_user: int = Field(10_000, ge=1, le=10_000_000, description="keys of one person that are remembered; a new one beyond them gets 429")
     marker: bool = Field(
         True, description="put a mark into the comment of a job that has none, so that it is found again if the answer to its submission is lost"
     )

@@ -11,13 +11,16 @@ from gateway.policy.route import is_submission, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
+from gateway.slurm.submitted import takes_key
 from gateway.web.authority import Authority
 from gateway.web.call import BeforeStream, Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
+from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
 from gateway.web.reads import Reads
+from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
 
 
@@ -36,6 +39,7 @@ class ProxiedHandler:
         carrier: Carrier,
         reads: Reads,
         recency: Recency,
+        keyed: Keyed,
     ) -> None:
         self._doorman = doorman
         self._authority = authority
@@ -46,6 +50,7 @@ class ProxiedHandler:
         self._carrier = carrier
         self._reads = reads
         self._recency = recency
+        self._keyed = keyed
 
     async def handle(self, context: Context, target: Target, before_stream: BeforeStream) -> web.StreamResponse:
         """Answer the request; ``before_stream`` is awaited with a large answer's head just before it goes out."""
@@ -79,9 +84,12 @@ class ProxiedHandler:
 
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
+        key = idempotency_key(request.headers.getall(HEADER, [])) if takes_key(call.method, call.path) else None
         async with self._uploads.of(request) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
             upload, content_type = await self._mending.mend(call, taken, content_type)
+            if key is not None:
+                return (await self._keyed.answer(call, key, upload, content_type)).response()
             head = call.head(accept=call.accept(), content_type=content_type, length=upload.length)
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):
