@@ -138,7 +138,7 @@ class Application:
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=Uploads(config.server),
-            mending=Mending(enabled=config.slurm.repair),
+            mending=Mending(self._workshop, enabled=config.slurm.repair),
             carrier=carrier,
             reads=reads,
             recency=recency,
