@@ -349,6 +349,7 @@ class Views(Section):
     """What the gateway makes of lists itself: `fields`, filters, pages, NDJSON and CSV. It happens in a process of its own."""
 
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
+    waiting_per_user: int = Field(16, ge=1, le=10_000, description="those of one person; their turns alternate with those of others")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
     max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")

@@ -89,7 +89,7 @@ class Reads:
             return _unchanged(found, etag)  # without making what nobody needs
 
         async def make() -> Rendered:
-            made = await self._workshop.run(render, view, kept.whole.body, self._views.max_list)
+            made = await self._workshop.run(render, view, kept.whole.body, self._views.max_list, user=call.username)
             return Rendered(body=made.body, content_type=made.content_type, next_cursor=made.next_cursor)
 
         form = await self.shared.view(kept, view, make)
