@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import structlog
 
-from gateway.config import Config, SecretFileError
+from gateway.config import Cluster, Config, SecretFileError
 from gateway.errors import Refusal, SignInBusy
 from gateway.observe.audit import AuditTrail, audit_key_file, load_audit_key
 from gateway.observe.audit.folding import Folding
@@ -19,6 +19,7 @@ from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
 from gateway.proxy.forward import Upstream
 from gateway.proxy.recency import Recency
+from gateway.proxy.workshop import Workshop
 from gateway.sessions.accounts import Accounts
 from gateway.sessions.sessions import Sessions
 from gateway.sessions.standby import Standby
@@ -62,6 +63,8 @@ from gateway.web.verify import VerifyHandler
 
 logger = structlog.get_logger()
 _T = TypeVar("_T")
+# Seconds after which a worker writes down anew how its connections are used.
+_MEASURE = 2.0
 
 
 class Application:
@@ -69,6 +72,7 @@ class Application:
 
     def __init__(self, config: Config, recency: Recency | None = None) -> None:
         self._config = config
+        self._measuring: asyncio.TimerHandle | None = None
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
@@ -80,11 +84,14 @@ class Application:
         self._seal = KeyRingFile(config.store.key_ring_file)
         factor = second_factor(config, AuthenticatorStore(self._database), SpentStore(self._database), self._seal)
         loop = asyncio.get_running_loop()
+        self._metrics = Metrics()
         self._clusters = {
-            name: ClusterAccess(upstream=Upstream(cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
+            name: ClusterAccess(
+                upstream=self._upstream(name, cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime)
+            )
             for name, cluster in config.clusters.items()
         }
-        self._metrics = Metrics()
+        self._workshop = Workshop(config.views)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         turns = Turns(config.throttle.at_once, config.throttle.patience, lambda: SignInBusy("too many sign-ins at once"))
         login = Login(directory=self._directory, factor=factor, gate=gate, names=names, turns=turns)
@@ -115,6 +122,8 @@ class Application:
         self._submitting = Submitting(SubmissionStore(self._database), config.submissions, token_lifetime=config.slurm.token_lifetime)
         reads = self._reads = Reads(
             settings=config.reads,
+            views=config.views,
+            workshop=self._workshop,
             carrier=carrier,
             shared_paths={name: cluster.shared for name, cluster in config.clusters.items()},
             recency=recency,
@@ -191,7 +200,10 @@ class Application:
     async def close(self) -> None:
         """Close what is open; requests are over by now."""
         await self.front.close()
+        if self._measuring is not None:
+            self._measuring.cancel()
         self._reads.close()
+        await self._workshop.close()
         await self._submitting.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
@@ -204,6 +216,7 @@ class Application:
     async def __aenter__(self) -> Self:
         self._heads.start()
         self._sessions.start()
+        self._keep_measuring(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -223,8 +236,28 @@ class Application:
             probes["slurmrestd" if single else f"slurmrestd.{name}"] = access.upstream.ping
         return Health(probes)
 
+    def _upstream(self, name: str, cluster: Cluster, loop: asyncio.AbstractEventLoop) -> Upstream:
+        config, refused = self._config, self._metrics.upstream_refused
+        return Upstream(
+            cluster,
+            loop,
+            fairness=config.fairness,
+            workers=config.server.workers,
+            cluster=name,
+            refused=lambda reason: refused.labels(name, reason).inc(),
+        )
+
     def _measure(self) -> None:
         self._metrics.kept_bytes.set(self._reads.shared.used)
         for name, access in self._clusters.items():
-            self._metrics.upstream_taken.labels(name).set(access.upstream.pool.taken)
-            self._metrics.upstream_waiting.labels(name).set(access.upstream.pool.waiting)
+            pool = access.upstream.pool
+            self._metrics.upstream_taken.labels(name).set(pool.taken)
+            self._metrics.upstream_waiting.labels(name).set(pool.waiting)
+            self._metrics.upstream_held_back.labels(name).set(pool.held_back)
+            for endpoint in access.upstream.endpoints:
+                self._metrics.endpoint(name, endpoint.number, taken=endpoint.taken, state=endpoint.breaker.state.value, ailing=endpoint.ailing)
+
+    def _keep_measuring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Measure now and again: with several workers, the one that is asked tells what the others have written down."""
+        self._measure()
+        self._measuring = loop.call_later(_MEASURE, self._keep_measuring, loop)

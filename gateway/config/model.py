@@ -305,6 +305,11 @@ class Cluster(Section):
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")
     breaker_failures: int = Field(3, ge=1, le=100, description="failures in a row after which a slurmrestd is not asked for a while")
     breaker_open: Duration = Field(2.0, description="how long it is not asked then; after that one `/diag` finds out whether it is well again")
+    breaker_probe: Duration = Field(
+        15.0, description="longest wait for that answer; while slurmctld is down, slurmrestd 22.05 takes ten seconds to say so"
+    )
+    breaker_silence: Duration = Field(5.0, description="a slurmrestd that has calls and says nothing for so long is asked whether it is there")
+    breaker_check: Duration = Field(10.0, description="with several slurmrestd: how often each is asked for `/diag`, while there are calls")
     shared: tuple[PathPattern, ...] = Field(
         (),
         strict=False,
@@ -344,8 +349,12 @@ class Views(Section):
     """What the gateway makes of lists itself: `fields`, filters, pages, NDJSON and CSV. It happens in a process of its own."""
 
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
+    waiting_per_user: int = Field(16, ge=1, le=10_000, description="those of one person; their turns alternate with those of others")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
+    max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")
+    max_list: Size = Field(256 * 1024**2, description="the largest list, unpacked, of which a view is made; without a view it is passed on as it is")
+    memory: Size = Field(256 * 1024**2, description="a process that holds more than this after a view is replaced by a new one")
 
 
 class Events(Section):

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 
-from gateway.config import Cluster, Secret, Server
+from gateway.config import Cluster, Secret, Server, Views
 from gateway.config import Reads as ReadsSettings
 from gateway.errors import BadRequest, CredentialsRequired
 from gateway.observe.metrics import Metrics
@@ -20,6 +20,7 @@ from gateway.policy.path import canonical
 from gateway.policy.rules import BUILT_IN, Rules
 from gateway.proxy.forward import Upstream
 from gateway.proxy.recency import Recency
+from gateway.proxy.workshop import Workshop
 from gateway.sessions.sessions import Identity
 from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
@@ -100,7 +101,15 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             default_cluster="main",
             uploads=Uploads(SETTINGS),
             carrier=carrier,
-            reads=Reads(settings=ReadsSettings(enabled=False), carrier=carrier, shared_paths={"main": ()}, recency=recency, metrics=Metrics()),
+            reads=Reads(
+                settings=ReadsSettings(enabled=False),
+                views=Views(),
+                workshop=Workshop(Views()),
+                carrier=carrier,
+                shared_paths={"main": ()},
+                recency=recency,
+                metrics=Metrics(),
+            ),
             recency=recency,
             keyed=cast("Keyed", way),
         )
