@@ -111,14 +111,18 @@ class SubmissionStore:
         """Give the key back: it is certain that this sending has made no job."""
         await self._changed(_FORGET, _sending(row))
 
-    async def others(self, row: SubmissionRow, job_ids: Collection[int]) -> tuple[frozenset[int], int]:
-        """Return those of the jobs that other keys of the same person have answered with, and how many others wait for their end."""
+    async def others(self, row: SubmissionRow, job_ids: Collection[int], within: float) -> tuple[frozenset[int], int]:
+        """Return those of the jobs that other keys of the same person have answered with, and how many others wait for their end.
+
+        Of the latter, those that were sent without a mark, and no further than ``within`` seconds before or after.
+        """
         if not job_ids:
             return frozenset(), 0
         table = submissions.c
         mine = (table.username == row.username, table.cluster == row.cluster, table.key_sha256 != row.key_sha256)
         known = select(table.job_id).where(*mine, table.job_id.in_(job_ids))
-        waiting = select(func.count()).where(*mine, table.status == 0)
+        near = table.created_at.between(row.created_at - within, row.created_at + within)
+        waiting = select(func.count()).where(*mine, table.status == 0, table.mark == "", near)
 
         def question(connection: Connection) -> tuple[frozenset[int], int]:
             # In this order: one that is settled between the two is at least counted once.
