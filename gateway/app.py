@@ -49,10 +49,12 @@ from gateway.web.auth import AuthHandlers
 from gateway.web.authority import Authority
 from gateway.web.call import ClusterAccess
 from gateway.web.carrying import Carrier
+from gateway.web.cors import Cors
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.front import FrontDoor
 from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
@@ -112,6 +114,7 @@ class Application:
             log_reads=config.log.reads,
             refusal_time=config.throttle.refusal_time,
             folding=Folding(config.audit.refusals_a_minute),
+            cors=Cors(config.cors),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure)
 
@@ -135,6 +138,7 @@ class Application:
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=Uploads(config.server),
+            mending=Mending(enabled=config.slurm.repair),
             carrier=carrier,
             reads=reads,
             recency=recency,

@@ -395,10 +395,28 @@ class Submissions(Section):
     )
 
 
+_ORIGIN = re.compile(r"(https?)://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*|\[[0-9a-f:]{2,39}\])(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def _origin(origin: str) -> str:
+    """Take what browsers send and nothing else (RFC 6454 section 6.2): it is compared byte for byte, so another spelling would match nothing."""
+    match = _ORIGIN.fullmatch(origin) if len(origin) <= 253 else None  # noqa: PLR2004 - the longest name (RFC 1035 section 2.3.4)
+    if match is None or int(match[3] or 1) >= 2**16:
+        raise ValueError("must be scheme://host[:port] as browsers send it: lower case, no path, no slash at the end; '*' is not taken")
+    if match[3] == _DEFAULT_PORTS[match[1]]:
+        raise ValueError("names the port that its scheme has anyway, which browsers leave out")
+    if match[1] == "http" and not _is_loopback(origin):
+        raise ValueError("is http:// and not on this machine: whoever is on its way could put a script of their own into the page")
+    return origin
+
+
 class Cors(Section):
     """Web pages of other origins that may call the gateway from a browser (the Fetch standard's CORS protocol)."""
 
-    origins: tuple[str, ...] = Field((), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default')
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        (), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default'
+    )
     max_age: Duration = Field(30.0, description="how long a browser may keep the answer to its pre-flight")
 
 

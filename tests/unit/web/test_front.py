@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 
+from gateway.config import Cors as CorsSettings
 from gateway.config import Server
 from gateway.errors import AuditUnavailable, CodeOutOfStep, CredentialsRefused, NotPermitted
 from gateway.observe.audit import AuditTrail, Event
@@ -19,6 +20,7 @@ from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
 from gateway.web.context import Context
+from gateway.web.cors import Cors
 from gateway.web.front import FrontDoor
 from gateway.web.proxied import ProxiedHandler
 from tests.unit.web.conftest import Make
@@ -54,6 +56,7 @@ class Inside:
             log_reads=False,
             refusal_time=self.refusal_time,
             folding=Folding(3),
+            cors=Cors(CorsSettings()),
         )
 
     def value(self, name: str) -> float:

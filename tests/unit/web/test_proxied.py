@@ -32,6 +32,7 @@ from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
@@ -100,6 +101,7 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
+            mending=Mending(enabled=True),
             carrier=carrier,
             reads=Reads(
                 settings=ReadsSettings(enabled=False),
