@@ -346,6 +346,9 @@ class Views(Section):
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
+    max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")
+    max_list: Size = Field(256 * 1024**2, description="the largest list, unpacked, of which a view is made; without a view it is passed on as it is")
+    memory: Size = Field(256 * 1024**2, description="a process that holds more than this after a view is replaced by a new one")
 
 
 class Events(Section):
