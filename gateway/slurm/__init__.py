@@ -1,1 +1,4 @@
-"""Speaking Slurm: ``names`` (whom nothing is minted for) → ``keys`` → ``minting`` · ``meaning`` (of its answers). No I/O but key files."""
+"""Speaking Slurm. No I/O but key files.
+
+``names`` (whom nothing is minted for) → ``keys`` → ``minting`` · ``versions`` of the API, ``repair`` of requests, ``meaning`` of answers.
+"""
