@@ -23,6 +23,7 @@ from gateway.errors import CommandError
 USAGE = 2
 SITE = "slurm-gateway.conf.template"
 MAIN = "nginx.conf.template"
+VERIFY = "slurm-gateway-verify.conf.template"
 _DEFAULT_MAX_BODY = "50m"
 _HTTPS_PORT = 443
 _CHECK_SECONDS = 30
@@ -36,14 +37,23 @@ _RATE = re.compile(r"[1-9][0-9]{0,4}r/[sm]")
 _COUNT = re.compile(r"[1-9][0-9]{0,4}")
 _SIZE = re.compile(r"[1-9][0-9]{0,11}[kKmM]?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")
+_PREFIX = re.compile(r"/(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}/){1,8}")
+# What stays the gateway's own, whatever stands before or behind it.
+_OURS = ("/auth/", "/health/", "/metrics/", "/events/", "/clusters/")
+_VERIFY_CACHE = "/run/slurm-gateway-verify"
+
+# Headers that some software believes of a proxy, so that nobody may send them.
+_CLEARED = (
+    "Forwarded", "Proxy", "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL",
+    "X-Forwarded-Uri", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Method", "X-Forwarded-Prefix", "X-Forwarded-User", "X-Remote-User",
+    "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override",
+)  # fmt: skip
 
 
 class _Template(string.Template):
-    """``@{name}``, for in nginx's files the dollar is nginx's own."""
+    """``@{name}``, for in nginx's files the dollar is nginx's own; an @ without a brace behind it is nginx's as well."""
 
-    delimiter = "@"
-    braceidpattern = "[a-z_]+"
-    idpattern = "(?!)"
+    pattern = r"@(?:(?P<escaped>(?!))|(?P<named>(?!))|\{(?P<braced>[a-z_]+)\}|(?P<invalid>(?!)))"  # type: ignore[assignment]  # compiled by string.Template itself
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -70,6 +80,16 @@ def _register_render(actions: Any) -> None:  # noqa: ANN401 - as above
     )
     add("--login-rate", default="5r/s", metavar="RATE", help="sign-ins that an address may send (%(default)s)")
     add("--login-burst", default="50", metavar="N", help="and at once (%(default)s)")
+    add("--max-requests", default="200", metavar="N", help="requests of one address under way at once (%(default)s)")
+    add("--max-streams", default="2000", metavar="N", help="streams of events and waiting reads of one address at once (%(default)s)")
+    add(
+        "--application",
+        action="append",
+        metavar="PREFIX=ADDR",
+        help="a path like /portal/ that nginx passes to unix:/path or host:port itself, after asking the gateway who it is (server.verify); "
+        "repeat it for more",
+    )
+    add("--verify-cache", default=_VERIFY_CACHE, metavar="DIR", help="a folder in memory where nginx keeps those answers for 5 s (%(default)s)")
     add("--max-body", metavar="SIZE", help="largest request body (server.max_body of the configuration, else 50m)")
     add("--access-log", metavar="FILE", help="JSON, without query strings; without it, nginx.conf's own log is used")
     add("--check", action="store_true", help="have nginx test the result before it is written")
@@ -94,7 +114,7 @@ def render(arguments: argparse.Namespace) -> int:
     """Write the site."""
     text = site_text(arguments)
     if arguments.check:
-        check(text)
+        check(text, arguments.verify_cache)
     _emit(text, arguments.output)
     return 0
 
@@ -112,20 +132,26 @@ def site_text(arguments: argparse.Namespace) -> str:
     plain = [_listen(text, "--redirect-listen") for text in arguments.redirect_listen or []]
     port = int(listen[0].rpartition(":")[2])
     gateways, max_body = _from_configuration(arguments)
-    burst = _matching(_COUNT, arguments.login_burst, "--login-burst", "Give a whole number from 1 to 99999.")
+    limits = {
+        name: _matching(_COUNT, getattr(arguments, name), f"--{name.replace('_', '-')}", "Give a whole number from 1 to 99999.")
+        for name in ("login_burst", "max_requests", "max_streams")
+    }
+    redirect_to = f"https://{names[0]}" + (f":{port}" if port != _HTTPS_PORT else "")
     return _fill(
         SITE,
-        **(_one_node(gateways[0]) if len(gateways) == 1 else _several_nodes(gateways, burst)),
+        **(_one_node(gateways[0]) if len(gateways) == 1 else _several_nodes(gateways, limits)),
+        **_applications(arguments, limits, redirect_to),
+        **limits,
+        cleared=_cleared(" " * 4),
         host_pattern="|".join(map(re.escape, names)),
         server_names=" ".join(names),
         listen="\n".join(
             [f"    listen {address} ssl http2 default_server;" for address in listen] + [f"    listen {address} default_server;" for address in plain]
         ),
-        redirect_to=f"https://{names[0]}" + (f":{port}" if port != _HTTPS_PORT else ""),
+        redirect_to=redirect_to,
         certificate=_path(arguments.certificate, "--certificate"),
         certificate_key=_path(arguments.certificate_key, "--certificate-key"),
         login_rate=_matching(_RATE, arguments.login_rate, "--login-rate", "Write it as 5r/s or 30r/m."),
-        login_burst=burst,
         max_body=max_body,
         access_log=(
             f"access_log {_path(arguments.access_log, '--access-log')} slurm_gateway;"
@@ -140,7 +166,7 @@ def _one_node(gateway: str) -> dict[str, str]:
     return {"gateways": f"{comment}    server {gateway} max_fails=0;", "next_upstream": "off", "once": "", "to_once": "", "location_once": ""}
 
 
-def _several_nodes(gateways: list[str], burst: str) -> dict[str, str]:
+def _several_nodes(gateways: list[str], limits: dict[str, str]) -> dict[str, str]:
     """Return what makes nginx go on with another node when one is down.
 
     nginx sends a GET or DELETE again even when the first node had it already, a POST only when it had not. So what must not be sent
@@ -148,14 +174,39 @@ def _several_nodes(gateways: list[str], burst: str) -> dict[str, str]:
     """
     servers = [f"    server {gateway} max_fails=1 fail_timeout=2s;" for gateway in gateways]
     return {
-        "gateways": "\n".join(["    # Whoever does not answer is left out for two seconds.", *servers]),
+        "gateways": "\n".join([_SPREAD, *servers]),
         "next_upstream": f"error;\n    proxy_next_upstream_tries {len(gateways)}",
         "once": _ONCE,
         "to_once": "        if ($sgw_once) { return 418; }\n\n",
-        "location_once": _LOCATION_ONCE.replace("@{login_burst}", burst),
+        "location_once": _Template(_LOCATION_ONCE).substitute(limits),
     }
 
 
+def _applications(arguments: argparse.Namespace, limits: dict[str, str], redirect_to: str) -> dict[str, str]:
+    """Return what the site needs for what stands behind the gateway's sign-in: nothing without any."""
+    given = [_application(text) for text in arguments.application or []]
+    if not given:
+        return {"verify_http": "", "verify_server": ""}
+    _, *pieces = re.split(r"(?m)^#@ ([a-z]+)\n", _template(VERIFY).read_text(encoding="utf-8"))
+    part = {name: _Template(text) for name, text in zip(pieces[::2], pieces[1::2], strict=True)}
+    if len({prefix for prefix, _ in given}) < len(given):
+        raise CommandError("--application: one path leads to two applications", "Name each PREFIX once.", exit_code=USAGE)
+    cache = _path(arguments.verify_cache, "--verify-cache")
+    shared = {**limits, "redirect_to": redirect_to, "cleared": _cleared(" " * 8)}
+    numbered = [{"number": str(number), "prefix": prefix, "address": address, **shared} for number, (prefix, address) in enumerate(given, 1)]
+    return {
+        "verify_http": part["http"].substitute(verify_cache=cache) + "".join(part["upstream"].substitute(one) for one in numbered),
+        "verify_server": part["server"].substitute() + "".join(part["application"].substitute(one) for one in numbered),
+    }
+
+
+def _cleared(indent: str) -> str:
+    return "\n".join(f'{indent}proxy_set_header {name} "";' for name in _CLEARED)
+
+
+_SPREAD = """\
+    # By the token, see below. Whoever does not answer is left out for two seconds, and its people go on at the others meanwhile.
+    hash $sgw_node consistent;"""
 _ONCE = """\
 # What is sent to one node only, even if that turns out to be dead: nginx would send it again though the first may have acted upon it. Of POST it
 # knows that by itself. A request that brings a one-time code is such a one, for the code works once.
@@ -174,7 +225,16 @@ map $http_x_otp $sgw_once_otp {
 map $request_method $sgw_once {
     default 1;
     GET $sgw_once_otp;
+    HEAD $sgw_once_otp;
     POST "";
+    OPTIONS "";
+}
+
+# Who presents the same token comes to the same node as long as it lives: what a node has kept of Slurm's answers is then never older than what
+# the same session changed. Who has none yet (signing in) goes to any.
+map "$http_authorization $http_x_slurm_user_token" $sgw_node {
+    default $request_id;
+    "~(sgw_[0-9A-Za-z]+)" $1;
 }
 
 """
@@ -187,7 +247,7 @@ _LOCATION_ONCE = """\
         limit_req zone=slurm_gateway_sign_in burst=@{login_burst} nodelay;
         limit_req_status 429;
         limit_req_log_level warn;
-        limit_conn slurm_gateway_requests 200;
+        limit_conn slurm_gateway_requests @{max_requests};
         limit_conn_status 429;
         limit_conn_log_level warn;
 
@@ -214,14 +274,17 @@ def main_text(arguments: argparse.Namespace) -> str:
     )
 
 
-def check(site: str) -> None:
-    """Have nginx test ``site`` within a small nginx.conf; raise CommandError with what nginx says against it."""
+def check(site: str, verify_cache: str) -> None:
+    """Have nginx test ``site`` within a small nginx.conf; raise CommandError with what nginx says against it.
+
+    nginx makes the folder of a cache even when it only tests, so it is given another one.
+    """
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
     if program is None:
         raise CommandError("--check needs nginx, which is not here", "apt install nginx, or leave --check out.")
     with tempfile.TemporaryDirectory(prefix="slurm-gateway-nginx-") as folder:
         place = Path(folder)
-        (place / "site.conf").write_text(site)
+        (place / "site.conf").write_text(site.replace(f"proxy_cache_path {verify_cache} ", f"proxy_cache_path {folder}/verify "))
         files = {"pid": f"{folder}/pid", "error_log": "/dev/null", "access_log": "/dev/null", "temp_dir": folder}
         main = argparse.Namespace(include=[f"{folder}/site.conf"], user=None, **files)
         (place / "nginx.conf").write_text(main_text(main))
@@ -243,20 +306,28 @@ def _from_configuration(arguments: argparse.Namespace) -> tuple[list[str], str]:
         max_body = max_body or str(server.max_body)
     if gateways is None:
         raise CommandError("where the gateway listens is not known", "Give --gateway unix:/path or host:port, or --config FILE.", exit_code=USAGE)
-    return [_gateway(gateway) for gateway in gateways], _matching(
+    return [_address(gateway, "--gateway") for gateway in gateways], _matching(
         _SIZE, max_body or _DEFAULT_MAX_BODY, "--max-body", "Write it as 50m, 512k or a number of bytes."
     )
 
 
-def _gateway(text: str) -> str:
+def _address(text: str, option: str) -> str:
     hint = "Write it as unix:/absolute/path, host:port or [v6]:port."
     if text.startswith("unix:"):
-        return "unix:" + _path(text.removeprefix("unix:"), "--gateway")
+        return "unix:" + _path(text.removeprefix("unix:"), option)
     host, _, port = text.rpartition(":")
     bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]{2,45})\]", host)
     if not (_is_v6(bracketed[1]) if bracketed else _NAME.fullmatch(host)) or not _is_port(port):
-        raise _refused("--gateway", text, hint)
+        raise _refused(option, text, hint)
     return text
+
+
+def _application(text: str) -> tuple[str, str]:
+    prefix, _, address = text.partition("=")
+    hint = f"Write it as /portal/=unix:/absolute/path or /portal/=host:port; {', '.join(_OURS)} stay the gateway's own."
+    if _PREFIX.fullmatch(prefix) is None or prefix.startswith(_OURS):
+        raise _refused("--application", text, hint)
+    return prefix, _address(address, "--application")
 
 
 def _server_name(text: str) -> str:

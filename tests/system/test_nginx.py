@@ -4,224 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
-import socket
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.cli.main import main
+from tests.system.front import OK, Message, Site, Start, Stub, exchange, make_certificates, read_message, request, starting
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\n{}"
 SECRET = "sgw_thisIsATokenThatNobodyMayEverRead"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A request or an answer: its first line, its headers as they came, and its body."""
-
-    first: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    @classmethod
-    def read(cls, raw: bytes) -> Message:
-        head, _, body = raw.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        pairs = [(line.partition(":")[0], line.partition(":")[2].strip()) for line in lines]
-        return cls(first=first, headers=pairs, body=body)
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.casefold() == name.casefold()]
-
-    @property
-    def target(self) -> str:
-        return self.first.split(" ")[1]
-
-    @property
-    def status(self) -> int:
-        return int(self.first.split(" ")[1])
-
-    @property
-    def problem(self) -> dict[str, Any]:
-        assert self.all("Content-Type") == ["application/problem+json"]
-        tree: dict[str, Any] = json.loads(self.body)
-        return tree
-
-
-@dataclass(slots=True)
-class Stub:
-    """Stands where the gateway would; ``answer`` is called for each request and may write what it likes."""
-
-    path: Path
-    requests: list[Message] = field(default_factory=list)
-    connections: int = 0
-    answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        server = await asyncio.start_unix_server(self._serve, self.path)
-        try:
-            yield
-        finally:
-            server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while not writer.is_closing():
-                self.requests.append(await _read_message(reader))
-                if self.answer is None:
-                    writer.write(OK)
-                else:
-                    await self.answer(writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """A running nginx: its ports, its folder, and the stub behind it."""
-
-    port: int
-    plain_port: int
-    folder: Path
-    trust: ssl.SSLContext
-    stub: Stub
-    process: subprocess.Popen[bytes]
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.trust, server_hostname="slurm.test")
-
-    async def send(self, raw: str | bytes) -> Message:
-        """Send one request as it stands, and return what comes back."""
-        return await _exchange(*await self.open(), raw)
-
-    async def send_plain(self, port: int, raw: str) -> Message:
-        return await _exchange(*await asyncio.open_connection("127.0.0.1", port), raw)
-
-    async def stop(self) -> None:
-        """Let nginx finish, so that its logs are complete."""
-        self.process.send_signal(signal.SIGQUIT)
-        await asyncio.to_thread(self.process.wait, 10)
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: str | bytes) -> Message:
-    async with asyncio.timeout(10):
-        writer.write(raw.encode("latin-1") if isinstance(raw, str) else raw)
-        try:
-            return await _read_message(reader)
-        finally:
-            writer.close()
-
-
-async def _read_message(reader: asyncio.StreamReader) -> Message:
-    """Read one request or answer; without a length it has no body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = Message.read(head).all("Content-Length")
-    return Message.read(head + (await reader.readexactly(int(length[0])) if length else b""))
-
-
-def request(target: str = "/slurm/v0.0.38/ping", *headers: str, method: str = "GET", host: str = "slurm.test", body: str = "") -> str:
-    length = [f"Content-Length: {len(body)}"] if body else []
-    return "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {host}", *headers, *length, "Connection: close", "", body])
 
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A throw-away CA, and a certificate of it for the names and the address that the tests use."""
-    folder = tmp_path_factory.mktemp("tls")
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
-    names = "subjectAltName=DNS:slurm.test,DNS:other.test,IP:127.0.0.1"
-    for words in (
-        ["req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2"],
-        ["req", "-x509", *new_key, "-keyout", "site.key", "-out", "site.pem", "-subj", "/CN=slurm.test", "-days", "2",
-         "-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"],
-    ):  # fmt: skip
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _write_files(folder: Path, certificates: Path, ports: list[int], options: dict[str, str], patches: dict[str, str], nodes: str) -> None:
-    """Have the command write both files; ``patches`` shortens time-outs that a test would otherwise wait for."""
-    site, conf = folder / "site.conf", folder / "nginx.conf"
-    given = {"--access-log": f"{folder}/access.log", "--login-rate": "1r/m", "--login-burst": "2"} | options
-    words = ["--server-name=slurm.test", "--server-name=127.0.0.1", f"--listen=127.0.0.1:{ports[0]}", f"--redirect-listen=127.0.0.1:{ports[1]}"]
-    words += [f"--gateway=unix:{folder}/{node}" for node in nodes]
-    words += [f"--certificate={certificates}/site.pem", f"--certificate-key={certificates}/site.key", f"--output={site}", "--check"]
-    assert main(["nginx", "render", *words, *(f"{name}={value}" for name, value in given.items())]) == 0
-    logs = [f"--pid={folder}/pid", f"--error-log={folder}/error.log", f"--access-log={folder}/other.log", f"--temp-dir={folder}/temp"]
-    user = ["--user=root"] if os.geteuid() == 0 else []
-    assert main(["nginx", "main", f"--include={site}", *logs, *user, f"--output={conf}"]) == 0
-    for old, new in ({"worker_processes auto": "worker_processes 1"} | patches).items():
-        file = conf if old in conf.read_text() else site
-        assert old in file.read_text()
-        file.write_text(file.read_text().replace(old, new))
-
-
-@contextmanager
-def _nginx(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["nginx", "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf", "-g", "daemon off;"]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-async def _answers(port: int, process: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            assert process.poll() is None, "nginx did not start"
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.005)
-            else:
-                writer.close()
-                return
-
-
-Start = Callable[..., Awaitable[Site]]
+    return make_certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
 async def start(tmp_path: Path, certificates: Path) -> AsyncIterator[Start]:
-    """Start nginx with options of the command and patches of its files; it ends with the test."""
-    (tmp_path / "temp").mkdir()
-    trust = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-    async with AsyncExitStack() as stack:
-
-        async def start_one(
-            *, options: dict[str, str] | None = None, patches: dict[str, str] | None = None, stub: bool = True, nodes: str = "g"
-        ) -> Site:
-            ports = _free_ports(2)
-            _write_files(tmp_path, certificates, ports, options or {}, patches or {}, nodes)
-            behind = Stub(tmp_path / "g")
-            if stub:
-                await stack.enter_async_context(behind.serving())
-            process = stack.enter_context(_nginx(tmp_path))
-            await _answers(ports[0], process)
-            return Site(port=ports[0], plain_port=ports[1], folder=tmp_path, trust=trust, stub=behind, process=process)
-
+    async with starting(tmp_path, certificates) as start_one:
         yield start_one
 
 
@@ -310,8 +113,8 @@ async def test_a_chunked_body_arrives_whole_and_with_its_length(site: Site) -> N
 async def test_an_expectation_is_met_by_nginx(site: Site) -> None:
     reader, writer = await site.open()
     writer.write(request("/x", "Expect: 100-continue", "Content-Length: 3", method="POST").encode())
-    assert (await _read_message(reader)).status == 100
-    assert (await _exchange(reader, writer, "abc")).status == 200
+    assert (await read_message(reader)).status == 100
+    assert (await exchange(reader, writer, "abc")).status == 200
     [seen] = site.stub.requests
     assert (seen.all("Expect"), seen.body) == ([], b"abc")
 
@@ -323,7 +126,7 @@ async def test_a_body_that_is_still_coming_does_not_reach_the_gateway(site: Site
     await writer.drain()
     await site.send(request("/fast"))
     assert [message.target for message in site.stub.requests] == ["/fast"]
-    await _exchange(reader, writer, body[60_000:])
+    await exchange(reader, writer, body[60_000:])
     assert [len(message.body) for message in site.stub.requests] == [0, 100_000]
 
 
@@ -541,7 +344,7 @@ _LONG = "x" * 17_000
 async def test_what_nginx_itself_answers_is_a_problem_document(raw: str, status: int, reason: str, site: Site) -> None:
     answer = await site.send(raw)
     _is_a_problem(answer, status, reason)
-    assert answer.all("Allow") == (["GET, POST, DELETE"] if status == 405 else [])
+    assert answer.all("Allow") == (["GET, HEAD, POST, DELETE, OPTIONS"] if status == 405 else [])
     assert site.stub.requests == []
     _has_the_headers_of_every_answer(answer)
 
@@ -611,6 +414,153 @@ async def test_what_the_gateway_answers_passes_as_it_is(site: Site) -> None:
     _has_the_headers_of_every_answer(answer)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+async def test_questions_about_a_call_are_the_gateways_to_answer(method: str, site: Site) -> None:
+    headers = ("Origin: https://portal.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization")
+    answer = await site.send(request("/slurm/v0.0.38/jobs", *headers, method=method))
+    [seen] = site.stub.requests
+    assert (answer.status, seen.first.split(" ")[0]) == (200, method)
+    assert {key: value for key, value in seen.headers if key in {"Origin", "Access-Control-Request-Method"}} == {
+        "Origin": "https://portal.example",
+        "Access-Control-Request-Method": "POST",
+    }
+
+
+async def test_a_browser_that_asks_before_it_signs_in_has_not_signed_in_yet(site: Site) -> None:
+    for _ in range(5):
+        assert (await site.send(request("/auth/login", "Origin: https://portal.example", method="OPTIONS"))).status == 200
+    for _ in range(3):
+        assert (await site.send(request("/auth/login", method="POST", body="{}"))).status == 200
+    assert (await site.send(request("/auth/login", method="POST", body="{}"))).status == 429
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_a_compressed_answer_passes_untouched(coding: str, site: Site) -> None:
+    body = b"\x1f\x8b these bytes are nobody's to look at"
+    kept = {
+        "Content-Encoding": coding, "ETag": '"0123456789abcdef"', "Vary": "Accept-Encoding, Accept", "Age": "1", "X-Cache": "hit",
+        "Cache-Control": "private, max-age=1", "Link": '</slurm/v0.0.38/jobs?cursor=x>; rel="next"', "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }  # fmt: skip
+
+    async def compressed(writer: asyncio.StreamWriter) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+
+    site.stub.answer = compressed
+    # nginx could say 304 by itself; whether the tag still holds is the gateway's to say.
+    answer = await site.send(request("/slurm/v0.0.38/jobs", "Accept-Encoding: gzip, zstd", 'If-None-Match: "0123456789abcdef"'))
+    assert (answer.status, answer.body) == (200, body)
+    assert {name: answer.all(name) for name in kept} == {name: [value] for name, value in kept.items()}
+    [seen] = site.stub.requests
+    assert (seen.all("Accept-Encoding"), seen.all("If-None-Match")) == (["gzip, zstd"], ['"0123456789abcdef"'])
+
+
+async def test_an_answer_that_nothing_has_changed_passes_with_its_tag(site: Site) -> None:
+    async def unchanged(writer: asyncio.StreamWriter) -> None:
+        writer.write(b'HTTP/1.1 304 Not Modified\r\nETag: "abc"\r\nVary: Accept-Encoding\r\n\r\n')
+
+    site.stub.answer = unchanged
+    answer = await site.send(request("/slurm/v0.0.38/jobs", 'If-None-Match: "abc"'))
+    assert (answer.status, answer.all("ETag"), answer.all("Vary"), answer.body) == (304, ['"abc"'], ["Accept-Encoding"], b"")
+
+
+# ---- What lasts ------------------------------------------------------------------------------------------------------------------------------
+
+WAITING = [request("/slurm/v0.0.38/job/7?wait=60&until=finished"), request("/clusters/main/slurm/v0.0.38/job/7/?wait=5")]
+LASTING = [request("/events"), request("/clusters/main/events?x=1"), request("//%65vents/"), *WAITING]
+
+
+@pytest.mark.parametrize("target", ["/events", "/clusters/main/events"])
+async def test_an_event_arrives_when_it_happens(target: str, site: Site) -> None:
+    heard = asyncio.Event()
+
+    async def tell(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\nid: 1\r\n\r\n")
+        await heard.wait()
+        writer.write(b": heart-beat\r\n\r\n")
+        writer.close()
+
+    site.stub.answer = tell
+    reader, writer = await site.open()
+    writer.write(request(target, "Last-Event-ID: 7", "Accept: text/event-stream").encode())
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"id: 1\r\n\r\n")
+        heard.set()
+        assert b": heart-beat" in await reader.read()
+    assert site.stub.requests[0].all("Last-Event-ID") == ["7"]
+    writer.close()
+
+
+async def test_a_listener_who_leaves_is_gone_from_the_gateway_too(site: Site) -> None:
+    gone = asyncio.Event()
+
+    async def closes(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b": heart-beat\r\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        gone.set()
+
+    site.stub.answer = closes
+    reader, writer = await site.open()
+    writer.write(request("/events").encode())
+    async with asyncio.timeout(10):
+        await reader.readuntil(b": hello")
+        writer.close()
+        await gone.wait()
+
+
+@pytest.mark.parametrize("raw", LASTING)
+async def test_what_lasts_leaves_room_for_the_other_requests_of_its_address(start: Start, raw: str) -> None:
+    site = await start(options={"--max-requests": "1", "--max-streams": "2"})
+    both, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        if not site.stub.requests[-1].target.startswith("/slurm/v0.0.38/ping"):
+            both.set() if len(site.stub.requests) == 2 else None
+            await go_on.wait()
+        writer.write(OK)
+
+    site.stub.answer = wait
+    lasting = [asyncio.create_task(site.send(raw)) for _ in range(2)]
+    async with asyncio.timeout(10):
+        await both.wait()
+    assert (await site.send(request())).status == 200
+    _is_a_problem(await site.send(LASTING[0]), 429, "throttled")
+    go_on.set()
+    assert [(await one).status for one in lasting] == [200, 200]
+
+
+@pytest.mark.parametrize("target", ["/slurm/v0.0.38/jobs?wait=60", "/slurm/v0.0.38/ping?wait=60", "/events/x", "/slurm/v0.0.38/job/7"])
+async def test_what_only_looks_as_if_it_lasted_counts_as_any_other(start: Start, target: str) -> None:
+    site = await start(options={"--max-requests": "1"})
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await go_on.wait()
+        writer.write(OK)
+
+    site.stub.answer = wait
+    first = asyncio.create_task(site.send(request(target)))
+    await arrived.wait()
+    assert (await site.send(request(target))).status == 429
+    go_on.set()
+    assert (await first).status == 200
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"), [(request("/events", host="elsewhere.test"), 421), (request("/clusters/a/events", host="elsewhere.test"), 421)]
+)
+async def test_a_stream_has_the_same_door_as_everything_else(raw: str, status: int, site: Site) -> None:
+    assert (await site.send(raw)).status == status
+    assert (await site.send_plain(site.plain_port, raw)).all("Location")[0].startswith(f"https://slurm.test:{site.port}/")
+    assert site.stub.requests == []
+
+
 async def test_life_is_told_to_everyone(site: Site) -> None:
     assert (await site.send(request("/health/live"))).status == 200
     assert site.stub.requests[0].target == "/health/live"
@@ -640,12 +590,12 @@ async def test_an_absolute_target_does_not_choose_where_the_redirect_leads(site:
 
 async def test_a_client_by_address_sends_no_name_and_is_served(site: Site) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=site.trust, server_hostname="127.0.0.1")
-    assert (await _exchange(reader, writer, request(host=f"127.0.0.1:{site.port}"))).status == 200
+    assert (await exchange(reader, writer, request(host=f"127.0.0.1:{site.port}"))).status == 200
 
 
 async def test_a_name_that_is_only_in_the_certificate_is_not_served(site: Site) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=site.trust, server_hostname="other.test")
-    assert (await _exchange(reader, writer, request(host="other.test"))).status == 421
+    assert (await exchange(reader, writer, request(host="other.test"))).status == 421
 
 
 async def _run(*words: str) -> tuple[int, str]:
@@ -772,12 +722,49 @@ async def _second(folder: Path) -> AsyncIterator[Stub]:
         yield other
 
 
-async def test_requests_are_shared_by_the_nodes(start: Start, tmp_path: Path) -> None:
+TOKENS = [f"sgw_{number:049}" for number in range(24)]
+
+
+async def test_sessions_and_sign_ins_are_shared_by_the_nodes(start: Start, tmp_path: Path) -> None:
+    site = await start(nodes="gh", options={"--login-burst": "100"})
+    async with _second(tmp_path) as other:
+        for token in TOKENS:
+            assert (await site.send(request("/slurm/v0.0.38/ping", f"Authorization: Bearer {token}"))).status == 200
+        for node in (site.stub, other):
+            assert len(node.requests) > 3
+            node.requests.clear()
+        for _ in TOKENS:
+            assert (await site.send(request("/auth/login", method="POST", body="{}"))).status == 200
+    assert min(len(node.requests) for node in (site.stub, other)) > 3
+
+
+async def test_who_presents_the_same_token_comes_to_the_same_node(start: Start, tmp_path: Path) -> None:
     site = await start(nodes="gh")
     async with _second(tmp_path) as other:
-        for _ in range(6):
-            assert (await site.send(request("/slurm/v0.0.38/ping"))).status == 200
-    assert (len(site.stub.requests), len(other.requests)) == (3, 3)
+        for token in TOKENS[:8]:
+            for way in (f"Authorization: Bearer {token}", f"authorization: bearer {token}", f"X-SLURM-USER-TOKEN: {token}"):
+                assert (await site.send(request("/slurm/v0.0.38/jobs", way))).status == 200
+                assert (await site.send(request("/slurm/v0.0.38/job/submit", way, method="POST", body="{}"))).status == 200
+            assert sorted((len(site.stub.requests), len(other.requests))) == [0, 6]
+            site.stub.requests.clear()
+            other.requests.clear()
+
+
+async def test_whose_node_is_dead_goes_on_at_the_other(start: Start) -> None:
+    site = await start(nodes="gh")
+    for token in TOKENS:
+        assert (await site.send(request("/slurm/v0.0.38/ping", f"Authorization: Bearer {token}"))).status == 200
+    assert len(site.stub.requests) == len(TOKENS)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+async def test_a_question_that_changes_nothing_is_asked_again_of_the_other_node(start: Start, tmp_path: Path, method: str) -> None:
+    site = await start(nodes="gh", patches=FORGIVING)
+    async with _second(tmp_path) as other:
+        other.answer = _drops
+        answers = [await site.send(request("/slurm/v0.0.38/ping", f"Authorization: Bearer {token}", method=method)) for token in TOKENS]
+    assert {answer.status for answer in answers} == {200}
+    assert len(other.requests) > 3
 
 
 @pytest.mark.parametrize("raw", [request("/slurm/v0.0.38/ping"), ONCE["a submission"]])

@@ -196,6 +196,10 @@ def test_the_main_file_refuses_the_same_paths(option: str, value: str, capsys: p
         ("--max-body", "50MB"),
         ("--max-body", "0"),
         ("--max-body", "1m;"),
+        ("--max-requests", "0"),
+        ("--max-requests", "1 dry_run=on"),
+        ("--max-streams", "-1"),
+        ("--max-streams", "100000"),
     ],
 )
 def test_a_value_that_is_malformed_is_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,23 +295,76 @@ def test_several_nodes_are_all_named_and_left_out_while_they_are_down(capsys: py
     assert "server unix:/run/slurm-gateway/gateway.sock max_fails=1 fail_timeout=2s;" in lines
     assert "server 192.0.2.1:8080 max_fails=1 fail_timeout=2s;" in lines
     assert {"proxy_next_upstream error;", "proxy_next_upstream_tries 2;", "if ($sgw_once) { return 418; }"} <= set(lines)
+    assert lines.index("hash $sgw_node consistent;") < lines.index("keepalive 64;")  # the other way round nginx would keep no connection
 
 
 def test_with_one_node_nothing_is_ever_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
     text = rendered(capsys, *words("render", SITE))
     assert "proxy_next_upstream off;" in statements(text)
     assert "sgw_once" not in text
+    assert "sgw_node" not in text
 
 
-OPTIONS = ["certificate", "certificate_key", "access_log", "login_rate", "login_burst", "max_body"]
-ANYTHING = st.text(max_size=30) | st.from_regex(r"/[a-z ;{}$'\"\n\\#]{0,12}") | st.from_regex(r"[0-9]{1,5}(?:r/[sm]|[kKmM])?[ ;\n]?")
+def test_applications_are_in_the_site_only_where_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "auth_request" not in rendered(capsys, *words("render", SITE))
+    more = ("--application", "/portal/=unix:/run/portal.sock", "--application", "/slurm/=192.0.2.1:6820", "--verify-cache", "/dev/shm/verify")
+    text = rendered(capsys, *words("render", SITE, *more))
+    assert "@{" not in text
+    lines = statements(text)
+    for wanted in (
+        "server unix:/run/portal.sock max_fails=0;",
+        "server 192.0.2.1:6820 max_fails=0;",
+        "location /portal/ {",
+        "location /slurm/ {",
+        "location /auth/verify { return 404; }",
+    ):
+        assert wanted in lines
+    assert any(line.startswith("proxy_cache_path /dev/shm/verify ") for line in lines)
 
 
-@given(st.sampled_from([*OPTIONS, "server_name", "listen", "redirect_listen", "gateway"]), ANYTHING)
+def test_what_is_cleared_for_the_gateway_is_cleared_for_an_application(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = statements(rendered(capsys, *words("render", SITE, "--application", "/portal/=unix:/run/portal.sock")))
+    for name in nginx._CLEARED:
+        assert lines.count(f'proxy_set_header {name} "";') == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/=unix:/a", "portal/=unix:/a", "/portal=unix:/a", "/a//b/=unix:/a", "/../=unix:/a", "/.problem/=unix:/a", "/auth/=unix:/a",
+        "/auth/verify/=unix:/a", "/events/=unix:/a", "/clusters/a/=unix:/a", "/health/=unix:/a", "/metrics/=unix:/a", "/a b/=unix:/a",
+        "/a;/=unix:/a", "/a$b/=unix:/a", "/portal/=", "/portal/", "/portal/=localhost", "/portal/=unix:/a;b", "/portal/=http://a:1", "~ ^/=unix:/a",
+    ],
+)  # fmt: skip
+def test_an_application_that_is_malformed_or_in_our_place_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(words("render", SITE, f"--application={value}"), "--application", capsys)
+
+
+def test_a_path_that_leads_to_two_applications_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = ("--application=/portal/=unix:/a", "--application=/portal/=unix:/b")
+    refused(words("render", SITE, *twice), "--application", capsys)
+
+
+@pytest.mark.parametrize("value", _HOSTILE)
+def test_the_folder_of_what_is_kept_is_a_path(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(words("render", SITE, "--application=/portal/=unix:/a", f"--verify-cache={value}"), "--verify-cache", capsys)
+
+
+OPTIONS = ["certificate", "certificate_key", "access_log", "login_rate", "login_burst", "max_body", "max_requests", "max_streams", "verify_cache"]
+ANYTHING = (
+    st.text(max_size=30)
+    | st.from_regex(r"/[a-z./;{}$]{0,8}=unix:/[a-z ;{}$\n]{0,8}")
+    | st.from_regex(r"/[a-z ;{}$'\"\n\\#]{0,12}")
+    | st.from_regex(r"[0-9]{1,5}(?:r/[sm]|[kKmM])?[ ;\n]?")
+)
+
+
+@given(st.sampled_from([*OPTIONS, "server_name", "listen", "redirect_listen", "gateway", "application"]), ANYTHING)
 def test_no_value_adds_a_statement(option: str, value: str) -> None:
     given_: dict[str, object] = {name.lstrip("-").replace("-", "_"): text for name, text in SITE.items()} | {
         "server_name": ["slurm.example.org"], "listen": ["443"], "redirect_listen": ["80"], "gateway": ["unix:/run/gateway.sock"],
         "access_log": "/var/log/a.log", "login_rate": "5r/s", "login_burst": "50", "max_body": "50m", "config": None,
+        "max_requests": "200", "max_streams": "2000", "application": ["/portal/=unix:/run/portal.sock"], "verify_cache": "/run/verify",
     }  # fmt: skip
     plain = nginx.site_text(argparse.Namespace(**given_))
     try:
