@@ -16,8 +16,8 @@ from gateway.web.call import BeforeStream, Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
-from gateway.web.reads import Reads
 from gateway.web.uploads import Uploads
+from gateway.web.waits import Waits
 
 
 class ProxiedHandler:
@@ -32,7 +32,7 @@ class ProxiedHandler:
         default_cluster: str,
         uploads: Uploads,
         carrier: Carrier,
-        reads: Reads,
+        reads: Waits,
         recency: Recency,
     ) -> None:
         self._doorman = doorman
