@@ -36,6 +36,7 @@ from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
+from gateway.web.waits import Waits
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
