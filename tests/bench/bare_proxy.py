@@ -28,7 +28,9 @@ async def serve(port: int, path: str) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             headers = {name: request.headers[name] for name in PASSED if name in request.headers}
             body = await request.read() if request.body_exists else None
-            async with session.request(request.method, f"http://localhost{request.raw_path}", headers=headers, data=body, allow_redirects=False) as reply:
+            async with session.request(
+                request.method, f"http://localhost{request.raw_path}", headers=headers, data=body, allow_redirects=False
+            ) as reply:
                 content = await reply.read()
             return web.Response(status=reply.status, headers={"Content-Type": reply.headers["Content-Type"]}, body=content)
 

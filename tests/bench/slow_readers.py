@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.bench.processes import forget_high_water, high_water, resident
 from tests.bench.servers import Bench, Person, Server, gateway
@@ -19,7 +20,10 @@ PATH = "/slurm/v0.0.38/jobs"
 READERS, SIZE = 8, 150 * 1000**2
 AIM = 64.0
 SLOW_SECONDS = 6.0
-KINDS = {"that does not compress": os.urandom(1024**2), "that compresses well": (b'{"job_id":12345,"job_state":"PENDING","name":"a job"},' * 20_000)[: 1024**2]}
+KINDS = {
+    "that does not compress": os.urandom(1024**2),
+    "that compresses well": (b'{"job_id":12345,"job_state":"PENDING","name":"a job"},' * 20_000)[: 1024**2],
+}
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -101,4 +105,4 @@ def _pouring(bench: Bench, piece: bytes) -> Iterator[str]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         loop.close()
-        os.unlink(path)
+        Path(path).unlink()
