@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 import structlog
 
-from gateway.config import Config, SecretFileError
+from gateway.config import Cluster, Config, SecretFileError
 from gateway.errors import Refusal, SignInBusy
 from gateway.observe.audit import AuditTrail, audit_key_file, load_audit_key
 from gateway.observe.audit.folding import Folding
@@ -44,6 +44,7 @@ from gateway.store.known import KnownAddressStore
 from gateway.store.sealing import KeyRingFile
 from gateway.store.sessions import SessionStore
 from gateway.store.spent import SpentStore
+from gateway.store.submissions import SubmissionStore
 from gateway.store.tickets import TicketStore
 from gateway.web.admin import AdminHandler
 from gateway.web.auth import AuthHandlers
@@ -51,15 +52,19 @@ from gateway.web.authority import Authority
 from gateway.web.call import ClusterAccess
 from gateway.web.carrying import Carrier
 from gateway.web.company import Company
+from gateway.web.cors import Cors
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
 from gateway.web.events import EventsHandler
 from gateway.web.eyes import Sight
 from gateway.web.front import FrontDoor
+from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
 from gateway.web.slurm import SlurmHandler
+from gateway.web.submitting import Submitting
 from gateway.web.tokens import TokenHandlers
 from gateway.web.uploads import Uploads
 from gateway.web.verify import VerifyHandler
@@ -67,6 +72,8 @@ from gateway.web.waits import Waits
 
 logger = structlog.get_logger()
 _T = TypeVar("_T")
+# Seconds after which a worker writes down anew how its connections are used.
+_MEASURE = 2.0
 
 
 class Application:
@@ -74,6 +81,7 @@ class Application:
 
     def __init__(self, config: Config, recency: Recency | None = None) -> None:
         self._config = config
+        self._measuring: asyncio.TimerHandle | None = None
         self._reloads: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         names = NameRules.of(config.slurm.slurm_user, config.slurm.reserved_users, config.slurm.minimum_uid)
@@ -85,11 +93,14 @@ class Application:
         self._seal = KeyRingFile(config.store.key_ring_file)
         factor = second_factor(config, AuthenticatorStore(self._database), SpentStore(self._database), self._seal)
         loop = asyncio.get_running_loop()
+        self._metrics = Metrics()
         self._clusters = {
-            name: ClusterAccess(upstream=Upstream(cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime))
+            name: ClusterAccess(
+                upstream=self._upstream(name, cluster, loop), minter=Minter(load_signing_key(cluster), names, config.slurm.token_lifetime)
+            )
             for name, cluster in config.clusters.items()
         }
-        self._metrics = Metrics()
+        self._workshop = Workshop(config.views)
         gate = Gate(AttemptStore(self._database), KnownAddressStore(self._database), config.throttle)
         turns = Turns(config.throttle.at_once, config.throttle.patience, lambda: SignInBusy("too many sign-ins at once"))
         login = Login(directory=self._directory, factor=factor, gate=gate, names=names, turns=turns)
@@ -110,6 +121,7 @@ class Application:
             log_reads=config.log.reads,
             refusal_time=config.throttle.refusal_time,
             folding=Folding(config.audit.refusals_a_minute),
+            cors=Cors(config.cors),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure)
 
@@ -117,8 +129,11 @@ class Application:
         """Wire what carries Slurm's calls, and what tells of Slurm's jobs."""
         config = self._config
         carrier = Carrier(config.server)
+        self._submitting = Submitting(SubmissionStore(self._database), config.submissions, token_lifetime=config.slurm.token_lifetime)
         reads = self._reads = Reads(
             settings=config.reads,
+            views=config.views,
+            workshop=self._workshop,
             carrier=carrier,
             shared_paths={name: cluster.shared for name, cluster in config.clusters.items()},
             recency=recency,
@@ -132,9 +147,11 @@ class Application:
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=uploads,
+            mending=Mending(enabled=config.slurm.repair),
             carrier=carrier,
             reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,
+            keyed=Keyed(self._submitting, carrier, config.submissions),
         )
         events = EventsHandler(
             doorman=doorman,
@@ -151,13 +168,12 @@ class Application:
     def _accompany(self, doorman: Doorman, authority: Authority, carrier: Carrier) -> Company:
         """Wire what looks at the jobs while somebody listens."""
         config, reads = self._config, self._reads
-        workshop = self._workshop = Workshop(config.views)
         return Company(
             settings=config.events,
             doorman=doorman,
             authority=authority,
             sights={
-                name: Sight(cluster=name, access=access, reads=reads, carrier=carrier, workshop=workshop, views=config.views)
+                name: Sight(cluster=name, access=access, reads=reads, carrier=carrier, workshop=self._workshop, views=config.views)
                 for name, access in self._clusters.items()
             },
             reads=reads,
@@ -229,9 +245,12 @@ class Application:
         """Close what is open; requests are over by now."""
         self.end_streams()
         await self.front.close()
+        if self._measuring is not None:
+            self._measuring.cancel()
         self._company.close()
         self._reads.close()
         await self._workshop.close()
+        await self._submitting.close()
         for access in self._clusters.values():
             access.upstream.pool.close()
         await self._sessions.close()
@@ -243,6 +262,7 @@ class Application:
     async def __aenter__(self) -> Self:
         self._heads.start()
         self._sessions.start()
+        self._keep_measuring(asyncio.get_running_loop())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -262,8 +282,28 @@ class Application:
             probes["slurmrestd" if single else f"slurmrestd.{name}"] = access.upstream.ping
         return Health(probes)
 
+    def _upstream(self, name: str, cluster: Cluster, loop: asyncio.AbstractEventLoop) -> Upstream:
+        config, refused = self._config, self._metrics.upstream_refused
+        return Upstream(
+            cluster,
+            loop,
+            fairness=config.fairness,
+            workers=config.server.workers,
+            cluster=name,
+            refused=lambda reason: refused.labels(name, reason).inc(),
+        )
+
     def _measure(self) -> None:
         self._metrics.kept_bytes.set(self._reads.shared.used)
         for name, access in self._clusters.items():
-            self._metrics.upstream_taken.labels(name).set(access.upstream.pool.taken)
-            self._metrics.upstream_waiting.labels(name).set(access.upstream.pool.waiting)
+            pool = access.upstream.pool
+            self._metrics.upstream_taken.labels(name).set(pool.taken)
+            self._metrics.upstream_waiting.labels(name).set(pool.waiting)
+            self._metrics.upstream_held_back.labels(name).set(pool.held_back)
+            for endpoint in access.upstream.endpoints:
+                self._metrics.endpoint(name, endpoint.number, taken=endpoint.taken, state=endpoint.breaker.state.value, ailing=endpoint.ailing)
+
+    def _keep_measuring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Measure now and again: with several workers, the one that is asked tells what the others have written down."""
+        self._measure()
+        self._measuring = loop.call_later(_MEASURE, self._keep_measuring, loop)

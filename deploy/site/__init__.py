@@ -7,6 +7,7 @@
     files          files and directories that belong to one user
     record         what a site remembers between commands (DIR/site.json) and tells programs (DIR/demo.json)
     packages       what Debian must have installed
+    release        whose Slurm a site runs; second_debian builds the folder with another Debian's
     environment    the virtual environment with the gateway
     accounts       the people and service users, and the private /etc that knows them
     namespace      the mount, PID and host name namespace that everything runs in; holder is its process 1
@@ -25,5 +26,6 @@
     farewell       the curl lines that `up` ends with
     https, unix_http   speaking to the site
 
-The way of `up`: preconditions → packages → record → holder → steps (each server: files, start, ready) → enrolment → job → curl lines.
+The way of `up`: preconditions → packages, another Debian's folder → record → holder →
+steps (each server: files, start, ready) → enrolment → job → curl lines.
 """

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import control, packages, preconditions
+from . import control, packages, preconditions, second_debian
 from .layout import Layout
+from .release import DEFAULT, RELEASES, Release
 from .site import ORDER
 from .trouble import Trouble
 from .up import up
@@ -21,7 +22,8 @@ DEFAULT_STATE = "/var/lib/slurm-gateway-demo"
 _DESCRIPTION = """\
 A whole real Slurm site on loopback: MariaDB, munge, slurmdbd, slurmctld, slurmd, slurmrestd, OpenLDAP, the gateway,
 and nginx with TLS. It needs Debian 12 and root. It installs the Debian packages that are missing; apart from those
-nothing outside its state directory changes: no account, no file in /etc, no service of the host."""
+nothing outside its state directory changes: no account, no file in /etc, no service of the host.
+With --release trixie its Slurm is Debian 13's, from a folder in /var/cache/slurm-gateway-demo that all sites share."""
 _EPILOG = """\
 Several demos run side by side, each with its own --state and --port. A demo's data outlives `down`;
 to remove it: `deploy/demo down`, then remove its state directory."""
@@ -47,12 +49,11 @@ def main(argv: Sequence[str]) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     preconditions.check_root()
     if arguments.command == "packages":
-        return _install(arguments.names)
+        return _install(arguments.names, RELEASES[arguments.release])
     layout = Layout.at(Path(os.path.realpath(arguments.state)))
     match arguments.command:
         case "up":
-            preconditions.check_release(arguments.release)
-            return up(layout, arguments.port, arguments.python and arguments.python.absolute())
+            return up(layout, arguments.release, arguments.port, arguments.python and arguments.python.absolute())
         case "down":
             return control.down(layout)
         case "status":
@@ -63,13 +64,15 @@ def _run(arguments: argparse.Namespace) -> int:
             return control.one_service(layout, arguments.service, action)
 
 
-def _install(names: Sequence[str]) -> int:
-    """Install what Debian lacks, the way `up` does, and no more."""
+def _install(names: Sequence[str], release: Release) -> int:
+    """Install what Debian lacks, and have the folder of another one, the way `up` does, and no more."""
     lacking = packages.look(*names)
     if lacking:
         print(f"installing {' '.join(lacking)}", flush=True)
         with tempfile.TemporaryDirectory(prefix="slurm-gateway-packages-") as folder:
             packages.install(lacking, Path(folder) / "apt.log")
+    if release.folder:
+        second_debian.ensure(release.folder)
     return 0
 
 
@@ -86,9 +89,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up_command = command("up", "bring the site up, repair what is down, run a first job, print curl lines")
     up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
-    up_command.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help="whose Slurm (default: bookworm)")
+    up_command.add_argument("--release", choices=tuple(RELEASES), help=f"whose Slurm (default: {DEFAULT})")
     up_command.add_argument("--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one")
     add = commands.add_parser("packages", help="only install the Debian packages that the site needs, and those that are named")
+    add.add_argument("--release", choices=tuple(RELEASES), default=DEFAULT, help="whose Slurm to have ready as well")
     add.add_argument("names", metavar="NAME", nargs="*")
     command("down", "end the site; its data stays")
     command("status", "say what runs").add_argument("--json", action="store_true", help="for programs")

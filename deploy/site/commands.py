@@ -11,6 +11,8 @@ from typing import IO
 from .trouble import Trouble
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DYING_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+"""A pip or debootstrap that outlived a killed `up` would go on writing into what the next one makes."""
 _PASSED_ON = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _HINT = "mend what it says, then run the command again: it goes on from where it is."
@@ -74,7 +76,8 @@ def _said(text: str) -> str:
 def _name(argv: Sequence[str | Path]) -> str:
     """Return the program that matters, not the words that put it into its place."""
     words = [str(word) for word in argv]
-    rest = words[words.index("--") + 1 :] if "--" in words else words
-    if rest[0] == "setpriv":
-        rest = [word for word in rest[1:] if not word.startswith("--")]
-    return Path(rest[0]).name
+    while "--" in words:
+        words = words[words.index("--") + 1 :]
+    if words[0] == "setpriv":
+        words = [word for word in words[1:] if not word.startswith("--")]
+    return Path(words[0]).name

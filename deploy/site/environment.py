@@ -7,14 +7,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from .commands import downloading, run_logged
+from .commands import DYING_WITH_US, downloading, run_logged
 from .layout import Layout
 from .trouble import Trouble
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("pyproject.toml", "gateway", "nginx")
-DYING_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
-"""A pip that outlived a killed `up` would go on writing into the environment that the next one makes."""
 _HINT = "mend what pip says (network, compiler), then run `deploy/demo up` again."
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .job import API, PERSON, description
+from .job import PERSON, description
 from .layout import Layout
 from .record import Record
+from .release import RELEASES
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 
@@ -16,8 +17,9 @@ def farewell(layout: Layout, record: Record) -> str:
     """Curl lines that work as they stand, in a shell of root's."""
     site = f"https://127.0.0.1:{record.port}"
     curl = f"curl -sS --cacert {layout.ca}"
+    api = RELEASES[record.release].first_job_api
     bearer = '-H "Authorization: Bearer $TOKEN"'
-    body = json.dumps(description(layout.home(PERSON), "hello"))
+    body = json.dumps(description(layout.home(PERSON), api, "hello"))
     body = body.replace("'", "'\\''")
     demo, state = DEMO, f"--state {layout.root}"
     return f"""
@@ -28,11 +30,11 @@ TOKEN=$({curl} -H 'Accept: text/plain' -u '{PERSON}:{record.passwords[PERSON]}' 
 
 # who am I, and what does Slurm say
 {curl} {bearer} {site}/auth/session
-{curl} {bearer} {site}/slurm/{API}/ping
+{curl} {bearer} {site}/slurm/{api}/ping
 
 # submit a job, then look at the jobs and at its output
-{curl} {bearer} -H 'Content-Type: application/json' -d '{body}' {site}/slurm/{API}/job/submit
-{curl} {bearer} {site}/slurm/{API}/jobs
+{curl} {bearer} -H 'Content-Type: application/json' -d '{body}' {site}/slurm/{api}/job/submit
+{curl} {bearer} {site}/slurm/{api}/jobs
 until grep -s . {layout.home(PERSON)}/hello-*.out; do sleep 1; done
 
 # sign out

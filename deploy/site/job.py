@@ -12,10 +12,12 @@ from .https import Answer, Client
 from .layout import Layout
 from .processes import wait_until
 from .record import Memory
+from .release import RELEASES
 from .trouble import Trouble
 from .unix_http import OK, UNAUTHORIZED
 
-API = "v0.0.36"
+FIRST_NEWER = 41
+"""From v0.0.41 on the script stands in the job; the list that an environment is came two versions earlier."""
 PERSON = "alice"
 SCRIPT = '#!/bin/sh\necho "Hello from $(id -un) on $(hostname): job $SLURM_JOB_ID"\n'
 _HINT = "the gateway's log says why; `deploy/demo status` shows what runs."
@@ -31,16 +33,17 @@ class FirstJob:
     text: str
 
 
-def description(home: Path, name: str = "first") -> dict[str, Any]:
-    """Return the body of job/submit: 22.05 wants an environment, and writes the output where it is told to."""
-    job = {
+def description(home: Path, api: str, name: str = "first") -> dict[str, Any]:
+    """Return the body of job/submit in a version's shape: Slurm wants an environment, and writes the output where it is told to."""
+    newer = int(api.rpartition(".")[2]) >= FIRST_NEWER
+    job: dict[str, Any] = {
         "name": name,
-        "environment": {"PATH": "/usr/bin:/bin"},
+        "environment": ["PATH=/usr/bin:/bin"] if newer else {"PATH": "/usr/bin:/bin"},
         "current_working_directory": str(home),
         "standard_output": f"{home}/{name}-%j.out",
         "standard_error": f"{home}/{name}-%j.out",
     }
-    return {"job": job, "script": SCRIPT}
+    return {"job": {**job, "script": SCRIPT}} if newer else {"job": job, "script": SCRIPT}
 
 
 class NotLetInError(Trouble):
@@ -53,11 +56,12 @@ def run_first(memory: Memory) -> FirstJob:
     client = Client(record.port, layout.ca)
     bearer = _session(client, memory)
     home = layout.home(PERSON)
-    answer = client.ask("POST", f"/slurm/{API}/job/submit", description(home), bearer)
+    api = RELEASES[record.release].first_job_api
+    answer = client.ask("POST", f"/slurm/{api}/job/submit", description(home, api), bearer)
     number = _document(answer, layout, "The job was not taken").get("job_id")
     if not isinstance(number, int) or number <= 0:
         raise _refused("The job got no number", answer, layout)
-    _wait(client, layout, number, bearer)
+    _wait(client, layout, f"/slurm/{api}/job/{number}", bearer)
     output = home / f"first-{number}.out"
     if not wait_until(lambda: output.exists() and output.stat().st_size > 0, 10):
         raise Trouble(f"{output} was not written.", hint="slurmd says why:", log=layout.log("slurmd"))
@@ -85,13 +89,14 @@ def _session(client: Client, memory: Memory) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _wait(client: Client, layout: Layout, number: int, bearer: dict[str, str]) -> None:
-    state = "PENDING"
+def _wait(client: Client, layout: Layout, path: str, bearer: dict[str, str]) -> None:
+    state, number = "PENDING", path.rpartition("/")[2]
 
     def finished() -> bool:
         nonlocal state
-        answer = client.ask("GET", f"/slurm/{API}/job/{number}", headers=bearer)
-        state = str(_document(answer, layout, f"Job {number} could not be asked for")["jobs"][0]["job_state"])
+        answer = client.ask("GET", path, headers=bearer)
+        said = _document(answer, layout, f"Job {number} could not be asked for")["jobs"][0]["job_state"]
+        state = str(said[0] if isinstance(said, list) else said)  # a list from v0.0.40 on: the state, then its flags
         return state in _FINISHED
 
     wait_until(finished, 30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .commands import environment, run, run_logged
@@ -26,11 +26,17 @@ class Namespace:
 
     layout: Layout
     holder: Process
+    usr: Path | None = None
+    """The programs and libraries that are seen there as /usr; None: the host's."""
+
+    def seeing(self, usr: Path | None) -> Namespace:
+        """Return the same place with this /usr."""
+        return replace(self, usr=usr)
 
     def command(self, argv: Sequence[str | Path], user: str) -> list[str]:
         """Return the words that run `argv` inside, as this user, unable to gain rights."""
         words = ["nsenter", f"--target={self.holder.pid}", "--mount", "--uts", "--pid", "--wdns=/"]
-        return [*words, "--", *_as(user), *map(str, argv)]
+        return [*words, "--", *seeing(self.usr), *_as(user), *map(str, argv)]
 
     def run(self, argv: Sequence[str | Path], user: str, *, env: Mapping[str, str] | None = None, stdin: str = "", limit: float = 60) -> str:
         """Run a program inside to its end; returns what it wrote."""
@@ -64,6 +70,14 @@ class Namespace:
     def end(self) -> None:
         """Kill the holder: the kernel ends all that is left inside before it lets the holder go."""
         self.holder.end_now()
+
+
+def seeing(usr: Path | None) -> list[str]:
+    """Return the words that give a program, and what it starts, mounts of its own that end with them: /usr holds all that a Debian runs from."""
+    if usr is None:
+        return []
+    script = 'mount --bind -o ro "$1" /usr; shift 2; exec "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(usr), "--"]
 
 
 def _as(user: str) -> list[str]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .commands import downloading, run, run_logged
 
+SLURM = ("slurmctld", "slurmd", "slurmdbd", "slurmrestd", "slurm-client", "slurm-wlm-jwt-plugin", "slurm-wlm-mysql-plugin")
 SITE = (
-    "slurmctld",
-    "slurmd",
-    "slurmdbd",
-    "slurmrestd",
-    "slurm-client",
-    "slurm-wlm-jwt-plugin",
-    "slurm-wlm-mysql-plugin",
+    *SLURM,
     "munge",
     "mariadb-server-core",
     "mariadb-client-core",
@@ -31,6 +26,7 @@ BUILD = ("python3-venv", "python3-dev", "gcc", "libldap-dev", "libsasl2-dev")
 STARTERS = ("/usr/bin/deb-systemd-invoke", "/usr/bin/deb-systemd-helper", "/usr/sbin/invoke-rc.d", "/usr/sbin/update-rc.d", "/usr/bin/systemctl")
 """What package scripts call to start and enable services; /bin/true takes their place while apt runs."""
 
+_APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120")
 _HINT = "mend what apt-get says (network, sources, disk), then run `deploy/demo up` again."
 
 
@@ -45,12 +41,19 @@ def look(*more: str) -> list[str]:
     return missing((*SITE, *BUILD, *more), run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"]))
 
 
-def install(names: list[str], log: Path) -> None:
+def refresh(log: Path) -> None:
+    """Have apt learn what its sources hold."""
+    run_logged([*_APT, "update"], log, env=_environment(), limit=300, hint=_HINT)
+
+
+def install(names: Sequence[str], log: Path) -> None:
     """Have apt install them, out of reach of the host's services."""
-    env = downloading(DEBIAN_FRONTEND="noninteractive", HOME="/root")
-    apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
-    run_logged([*apt, "update"], log, env=env, limit=300, hint=_HINT)
+    refresh(log)
     hide = "; ".join(f"test ! -e {path} || mount --bind /bin/true {path}" for path in STARTERS)
     script = f'set -e; {hide}; exec "$@"'
     private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "--"]
-    run_logged([*private, *apt, "install", "--no-install-recommends", *names], log, env=env, limit=1800, hint=_HINT)
+    run_logged([*private, *_APT, "install", "--no-install-recommends", *names], log, env=_environment(), limit=1800, hint=_HINT)
+
+
+def _environment() -> dict[str, str]:
+    return downloading(DEBIAN_FRONTEND="noninteractive", HOME="/root")

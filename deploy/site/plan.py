@@ -9,6 +9,7 @@ from pathlib import Path
 from . import database, directory, environment, gateway, slurm, web
 from .namespace import Namespace
 from .record import Memory
+from .release import RELEASES
 from .services import Services
 from .site import definitions
 from .steps import Step
@@ -32,7 +33,7 @@ class Plan:
             self._server("munge"),
             self._server("mariadb", before=lambda: database.prepare(layout, record.ids, space), after=lambda: database.grant(layout, space)),
             self._server("slapd", before=lambda: directory.prepare(layout, record, space)),
-            self._server("slurmdbd", "munge", "mariadb", after=lambda: slurm.fill_accounts(layout, space)),
+            self._server("slurmdbd", "munge", "mariadb", after=lambda: slurm.fill_accounts(layout, space.seeing(RELEASES[record.release].usr))),
             self._server("slurmctld", "slurmdbd"),
             self._server("slurmd", "slurmctld"),
             self._server("slurmrestd", "slurmctld"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .layout import Layout
 from .ports import is_free
+from .release import Release
 from .trouble import Trouble
 
 DEFAULT_PORT = 8443
@@ -20,14 +21,6 @@ def check_root() -> None:
     """Namespaces, other users and packages are root's."""
     if os.geteuid() != 0:
         raise Trouble("deploy/demo needs root.", hint="run it again as root, for example with sudo.")
-
-
-def check_release(release: str) -> None:
-    """Refuse a Slurm that the demo cannot serve yet."""
-    if release != "bookworm":
-        raise Trouble(
-            f"Only the release bookworm (Slurm 22.05) is served yet, not {release}.", hint="leave --release out, or say --release bookworm."
-        )
 
 
 def check_place(layout: Layout) -> None:
@@ -59,6 +52,12 @@ def _check_parent(parent: Path, root: Path) -> None:
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX
     if status.st_uid != 0 or shared:
         raise Trouble(f"{root} lies under {parent}, which someone else than root may change.", hint=_ELSEWHERE)
+
+
+def check_seen(layout: Layout, release: Release) -> None:
+    """Slurm's programs must see the directory; those of another Debian see its /usr in place of the one that lies here."""
+    if release.usr and layout.root.is_relative_to("/usr"):
+        raise Trouble(f"{layout.root} lies in /usr, which the Slurm of {release.name} does not see.", hint=_ELSEWHERE)
 
 
 def check_ours(layout: Layout) -> None:

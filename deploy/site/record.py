@@ -14,6 +14,7 @@ from .files import owned_file
 from .layout import Layout
 from .preconditions import DEFAULT_PORT
 from .processes import Process
+from .release import DEFAULT
 from .trouble import Trouble
 
 
@@ -36,6 +37,8 @@ class Record:
     passwords: dict[str, str] = field(default_factory=dict)
     totp: dict[str, str] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
+    release: str = DEFAULT
+    """Whose Slurm it has: see `release`."""
     slurm_version: str = ""
     unfinished: bool = False
     """Whether a command was cut short: then there may be processes that nobody took note of."""

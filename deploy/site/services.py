@@ -29,6 +29,8 @@ class Service:
     env: Mapping[str, str] = field(default_factory=environment)
     umask: int = 0o077
     nice: int = 0
+    usr: Path | None = None
+    """The /usr that it sees in place of the host's."""
     reads: tuple[Path, ...] = ()
     """Files whose change means that it must be started anew."""
     socket: Path | None = None
@@ -41,7 +43,7 @@ class Service:
 
     def fingerprint(self) -> str:
         """Return what it is started from, as one word."""
-        digest = hashlib.sha256(repr((self.user, self.argv, sorted(self.env.items()), self.umask, self.nice)).encode())
+        digest = hashlib.sha256(repr((self.user, self.argv, sorted(self.env.items()), self.umask, self.nice, self.usr)).encode())
         for path in self.reads:
             digest.update(path.read_bytes() if path.exists() else b"")
         return digest.hexdigest()
@@ -73,7 +75,7 @@ class Services:
             service.socket.unlink(missing_ok=True)
         fingerprint = service.fingerprint()
         prefix = ["nice", "-n", str(service.nice)] if service.nice else []
-        process = self._space.start(
+        process = self._space.seeing(service.usr).start(
             service.argv, service.user, prefix, env=service.env, umask=service.umask, log=log, number=layout.run / f"{service.name}.number"
         )
         with self._memory.change() as record:

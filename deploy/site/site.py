@@ -10,6 +10,7 @@ from .files import owned_file
 from .namespace import Namespace
 from .people import EVERYBODY
 from .record import Memory
+from .release import RELEASES
 from .services import Service, running
 
 ORDER = ("munge", "mariadb", "slapd", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "gateway", "nginx")
@@ -20,14 +21,15 @@ PORTS = {"slurmctld": "slurmctld", "slurmd": "slurmd", "slurmdbd": "slurmdbd", "
 def definitions(memory: Memory, space: Namespace) -> list[Service]:
     """All services, in ORDER."""
     layout, record = memory.layout, memory.record
+    theirs = space.seeing(RELEASES[record.release].usr)
     return [
         munge.service(layout, space),
         database.service(layout, space),
         directory.service(layout, record.ports, space),
-        slurm.slurmdbd(layout, space, record.ports["slurmdbd"]),
-        slurm.slurmctld(layout, space),
-        slurm.slurmd(layout, space),
-        slurm.slurmrestd(layout),
+        slurm.slurmdbd(layout, theirs, record.ports["slurmdbd"]),
+        slurm.slurmctld(layout, theirs),
+        slurm.slurmd(layout, theirs),
+        slurm.slurmrestd(layout, theirs),
         gateway.service(layout, record, [environment.marker(layout)]),
         web.service(layout, record.port),
     ]
@@ -49,6 +51,7 @@ def description(memory: Memory) -> dict[str, Any]:
         "config": str(layout.gateway_config),
         "command": record.command,
         "cluster": slurm.CLUSTER,
+        "release": record.release,
         "slurm_version": record.slurm_version,
         "api_versions": slurm.api_versions(record.slurm_version),
         "slurmrestd": f"unix:{layout.slurmrestd_socket}",

@@ -12,8 +12,9 @@ from .accounts import PEOPLE
 from .commands import environment, run
 from .files import owned_directory, owned_file
 from .layout import Layout
-from .namespace import HOST_NAME, Namespace
+from .namespace import HOST_NAME, Namespace, seeing
 from .ports import answers
+from .release import Release
 from .services import ANSWER_LIMIT, Service
 from .trouble import Trouble
 from .unix_http import UNAUTHORIZED, status_of
@@ -23,7 +24,7 @@ ACCOUNT = "demo"
 KEY_ID = "demo-1"
 JOBS_AT_ONCE = 32
 """The node says it has so many processors, whatever the machine has: a demo's jobs sleep more than they compute."""
-API_VERSIONS = {"22.05": ["v0.0.36", "v0.0.37", "v0.0.38"]}
+API_VERSIONS = {"22.05": ["v0.0.36", "v0.0.37", "v0.0.38"], "24.11": ["v0.0.40", "v0.0.41", "v0.0.42"]}
 
 
 def conf(layout: Layout, ports: dict[str, int]) -> str:
@@ -82,7 +83,7 @@ StorageLoc=slurm_acct_db
 """
 
 
-def prepare(layout: Layout, ids: dict[str, int], ports: dict[str, int]) -> None:
+def prepare(layout: Layout, ids: dict[str, int], ports: dict[str, int], release: Release) -> None:
     """Directories, configuration and, once, the keys."""
     slurm = ids["slurm"]
     owned_directory(layout.slurm, 0, mode=0o755)
@@ -92,7 +93,7 @@ def prepare(layout: Layout, ids: dict[str, int], ports: dict[str, int]) -> None:
         owned_directory(layout.run / daemon, slurm, mode=0o755)
     owned_directory(layout.slurmrestd_socket.parent, ids["slurmrestd"], group=ids["sgw-gateway"], mode=0o2710)
     owned_file(layout.slurm_conf, conf(layout, ports).encode(), 0, 0o644)
-    owned_file(layout.slurm / "cgroup.conf", b"CgroupAutomount=no\n", 0, 0o644)
+    owned_file(layout.slurm / "cgroup.conf", release.cgroup_conf.encode(), 0, 0o644)
     owned_file(layout.slurm / "slurmdbd.conf", dbd_conf(layout, ports).encode(), slurm, 0o600)
     if not layout.jwt_key.exists():
         owned_file(layout.jwt_key, secrets.token_bytes(64), slurm, 0o600)
@@ -133,6 +134,7 @@ def slurmdbd(layout: Layout, space: Namespace, port: int) -> Service:
         name="slurmdbd",
         user="slurm",
         argv=("/usr/sbin/slurmdbd", "-D"),
+        usr=space.usr,
         env={**variables(layout), "MYSQL_UNIX_PORT": str(layout.mariadb_socket)},
         reads=(layout.slurm / "slurmdbd.conf", layout.jwt_key, layout.jwks),
         ready=lambda: answers(port) and bool(_sacctmgr(layout, space, "--noheader", "show", "configuration")),
@@ -146,6 +148,7 @@ def slurmctld(layout: Layout, space: Namespace) -> Service:
         name="slurmctld",
         user="slurm",
         argv=("/usr/sbin/slurmctld", "-D"),
+        usr=space.usr,
         env=variables(layout),
         umask=0o022,
         reads=(layout.slurm_conf, layout.jwt_key, layout.jwks),
@@ -165,6 +168,7 @@ def slurmd(layout: Layout, space: Namespace) -> Service:
         name="slurmd",
         user="root",
         argv=("/usr/sbin/slurmd", "-D", "-N", HOST_NAME),
+        usr=space.usr,
         env=variables(layout),
         umask=0o022,
         reads=(layout.slurm_conf,),
@@ -173,12 +177,13 @@ def slurmd(layout: Layout, space: Namespace) -> Service:
     )
 
 
-def slurmrestd(layout: Layout) -> Service:
+def slurmrestd(layout: Layout, space: Namespace) -> Service:
     """Its directory lets the gateway's user through and nobody else; without a token it refuses, which shows that it is there."""
     return Service(
         name="slurmrestd",
         user="slurmrestd",
         argv=("/usr/sbin/slurmrestd", "-a", "rest_auth/jwt", f"unix:{layout.slurmrestd_socket}"),
+        usr=space.usr,
         env={**variables(layout), "SLURM_JWT": "daemon"},
         umask=0o007,
         reads=(layout.slurm_conf,),
@@ -213,9 +218,9 @@ def _sacctmgr(layout: Layout, space: Namespace, *words: str) -> str:
     return space.run(["sacctmgr", "--immediate", *words], "root", env=variables(layout), limit=20)
 
 
-def version() -> str:
+def version(usr: Path | None) -> str:
     """Return Slurm's release, as slurmrestd says it: `slurm-wlm 22.05.8`."""
-    return run(["/usr/sbin/slurmrestd", "-V"]).split()[-1]
+    return run([*seeing(usr), "/usr/sbin/slurmrestd", "-V"]).split()[-1]
 
 
 def api_versions(release: str) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
-from . import accounts, certificates, directory, environment, gateway, munge, packages, preconditions, slurm
+from . import accounts, certificates, directory, environment, gateway, munge, packages, preconditions, second_debian, slurm
 from .farewell import farewell
 from .job import PERSON, NotLetInError, run_first
 from .layout import Layout
@@ -14,16 +15,19 @@ from .plan import Plan
 from .ports import choose
 from .processes import Process
 from .record import Memory, Record, alone, recall
+from .release import DEFAULT, RELEASES
 from .services import running, sweep
 from .site import PORTS, describe
 from .steps import Step, run_all, run_one
+from .trouble import Trouble
 
 
-def up(layout: Layout, port: int | None, python: Path | None) -> int:
+def up(layout: Layout, release: str | None, port: int | None, python: Path | None) -> int:
     """Bring the site up, repair what is down, or find that all is well."""
     began = time.monotonic()
     preconditions.check_place(layout)
     preconditions.check_ours(layout)
+    preconditions.check_seen(layout, RELEASES[release or recall(layout).record.release])
     if python is not None:
         environment.command_beside(python)
     if not layout.marker.exists():
@@ -34,6 +38,7 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
     layout.logs.mkdir(mode=0o700, exist_ok=True)
     with alone(layout):
         memory = recall(layout)
+        settle_release(memory, release)
         _clear(memory)
         _check_port(memory, port)
         fresh = _raise_site(memory, port, python)
@@ -41,6 +46,18 @@ def up(layout: Layout, port: int | None, python: Path | None) -> int:
         took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
         print(f"\nThe site is {took}: {url}\n{farewell(layout, memory.record)}")
     return 0
+
+
+def settle_release(memory: Memory, wanted: str | None) -> None:
+    """Keep the Slurm that the site was made with: no older one reads what a newer one wrote down."""
+    record = memory.record
+    if record.slurm_version:
+        if wanted not in (None, record.release):
+            sentence = f"The demo in {memory.layout.root} has the Slurm of {record.release}, not of {wanted}."
+            raise Trouble(sentence, hint="give the other one a --state of its own, or leave --release out.")
+        return
+    with memory.change():
+        record.release = wanted or DEFAULT
 
 
 def _clear(memory: Memory) -> None:
@@ -63,6 +80,9 @@ def _raise_site(memory: Memory, port: int | None, python: Path | None) -> bool:
     """Run all steps; False when everything was there and nothing had to be done."""
     layout = memory.layout
     run_one(Step("packages", lambda: _packages(layout)))
+    release = RELEASES[memory.record.release]
+    if release.folder:
+        run_one(Step(release.name, partial(_folder, release.folder)))
     run_one(Step("files", lambda: _files(memory, port)))
     space = reopen_namespace(layout, memory.record.holder) or _open(memory)
     with memory.change() as record:
@@ -87,18 +107,22 @@ def _packages(layout: Layout) -> str:
     return f"installed {' '.join(lacking)}"
 
 
+def _folder(folder: second_debian.Folder) -> str:
+    return f"{'built' if second_debian.ensure(folder) else 'there already'}: {folder.place}"
+
+
 def _files(memory: Memory, port: int | None) -> str:
     """Numbers, names, keys and configuration: nothing here waits for anything."""
-    layout = memory.layout
+    layout, release = memory.layout, RELEASES[memory.record.release]
     with memory.change() as record:
         record.port = record.port if port is None else port
         record.ids = record.ids or accounts.choose_ids(accounts.in_use_here)
         record.ports = choose(record.ports, {name: bool(running(memory, owner)) for name, owner in PORTS.items()})
-        record.slurm_version = slurm.version()
+        record.slurm_version = slurm.version(release.usr)
         directory.draw_secrets(record)
     accounts.make_homes(layout, record.ids)
     munge.prepare(layout, record.ids)
-    slurm.prepare(layout, record.ids, record.ports)
+    slurm.prepare(layout, record.ids, record.ports, release)
     certificates.make(layout, {"slapd": record.ids["sgw-ldap"], "nginx": record.ids["sgw-nginx"]})
     gateway.prepare(layout, record)
     return "accounts, keys, certificates, configuration"

@@ -305,6 +305,11 @@ class Cluster(Section):
     read_timeout: Duration = Field(60.0, description="longest silence within an answer")
     breaker_failures: int = Field(3, ge=1, le=100, description="failures in a row after which a slurmrestd is not asked for a while")
     breaker_open: Duration = Field(2.0, description="how long it is not asked then; after that one `/diag` finds out whether it is well again")
+    breaker_probe: Duration = Field(
+        15.0, description="longest wait for that answer; while slurmctld is down, slurmrestd 22.05 takes ten seconds to say so"
+    )
+    breaker_silence: Duration = Field(5.0, description="a slurmrestd that has calls and says nothing for so long is asked whether it is there")
+    breaker_check: Duration = Field(10.0, description="with several slurmrestd: how often each is asked for `/diag`, while there are calls")
     shared: tuple[PathPattern, ...] = Field(
         (),
         strict=False,
@@ -344,6 +349,7 @@ class Views(Section):
     """What the gateway makes of lists itself: `fields`, filters, pages, NDJSON and CSV. It happens in a process of its own."""
 
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
+    waiting_per_user: int = Field(16, ge=1, le=10_000, description="those of one person; their turns alternate with those of others")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
     max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")
@@ -380,18 +386,42 @@ class Submissions(Section):
 
     keep: Duration = Field(86400.0, description="how long a key is remembered with the answer that it got")
     settle: Duration = Field(
-        60.0, description="when a submission's end is not known: how long after it was sent Slurm may still come to have the job"
+        30.0,
+        description="when a submission's end is not known: how long after its token has expired (`slurm.token_lifetime`) Slurm may still come to "
+        "have the job; more than the clocks differ",
+    )
+    job_age: Duration = Field(
+        300.0, description="MinJobAge of slurm.conf: how long slurmctld shows a job that has ended; after that, slurmdbd is asked for it"
     )
     max_body: Size = Field(4 * 1024**2, description="largest body of a submission with a key, for it is read whole")
+    per_user: int = Field(10_000, ge=1, le=10_000_000, description="keys of one person that are remembered; a new one beyond them gets 429")
     marker: bool = Field(
         True, description="put a mark into the comment of a job that has none, so that it is found again if the answer to its submission is lost"
     )
 
 
+_ORIGIN = re.compile(r"(https?)://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*|\[[0-9a-f:]{2,39}\])(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def _origin(origin: str) -> str:
+    """Take what browsers send and nothing else (RFC 6454 section 6.2): it is compared byte for byte, so another spelling would match nothing."""
+    match = _ORIGIN.fullmatch(origin) if len(origin) <= 253 else None  # noqa: PLR2004 - the longest name (RFC 1035 section 2.3.4)
+    if match is None or int(match[3] or 1) >= 2**16:
+        raise ValueError("must be scheme://host[:port] as browsers send it: lower case, no path, no slash at the end; '*' is not taken")
+    if match[3] == _DEFAULT_PORTS[match[1]]:
+        raise ValueError("names the port that its scheme has anyway, which browsers leave out")
+    if match[1] == "http" and not _is_loopback(origin):
+        raise ValueError("is http:// and not on this machine: whoever is on its way could put a script of their own into the page")
+    return origin
+
+
 class Cors(Section):
     """Web pages of other origins that may call the gateway from a browser (the Fetch standard's CORS protocol)."""
 
-    origins: tuple[str, ...] = Field((), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default')
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        (), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default'
+    )
     max_age: Duration = Field(30.0, description="how long a browser may keep the answer to its pre-flight")
 
 

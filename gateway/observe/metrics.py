@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -43,19 +44,21 @@ class Metrics:
         )
         self.events_sent = Counter("slurm_gateway_events_sent", "Events sent, counted for each listener.", registry=self._registry)
         self.under_way = Gauge("slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum")
-        self.upstream_taken = Gauge(
-            "slurm_gateway_upstream_connections",
-            "Connections to slurmrestd in use.",
-            ["cluster"],
+        self.upstream_refused = Counter(
+            "slurm_gateway_upstream_refused",
+            "Calls that were not sent to slurmrestd: full_waiting_per_user, full_waiting, waited_too_long or breaker_open.",
+            ["cluster", "reason"],
             registry=self._registry,
-            multiprocess_mode="livesum",
         )
-        self.upstream_waiting = Gauge(
-            "slurm_gateway_upstream_waiting",
-            "Requests that wait for a connection.",
-            ["cluster"],
-            registry=self._registry,
-            multiprocess_mode="livesum",
+        self.upstream_taken = self._upstream("connections", "Connections to slurmrestd in use.")
+        self.upstream_waiting = self._upstream("waiting", "Calls that wait, for a connection or for other calls of the same person.")
+        self.upstream_held_back = self._upstream("held_back", "Those of them that wait for other calls of the same person.")
+        self._connections = self._upstream("endpoint_connections", "Connections to one slurmrestd in use.", "endpoint")
+        self._breaker = self._upstream(
+            "breaker", "Whether a slurmrestd is asked: 0 yes, 1 once, to find out, 2 not for a while.", "endpoint", of_workers="livemax"
+        )
+        self._ailing = self._upstream(
+            "ailing", "Whether a slurmrestd refuses what another one grants, and is not used.", "endpoint", of_workers="livemax"
         )
 
         self._answered: dict[tuple[str, str, int], Counter] = {}
@@ -67,6 +70,15 @@ class Metrics:
             counter = self._answered[(kind, method, status)] = self.requests.labels(kind, method, str(status))
         counter.inc()
         self.seconds.labels(kind).observe(seconds)
+
+    def endpoint(self, cluster: str, number: int, *, taken: int, state: int, ailing: bool) -> None:
+        """Tell how the slurmrestd is that is the ``number``-th of its cluster's in the configuration, from 0; never its address."""
+        self._connections.labels(cluster, str(number)).set(taken)
+        self._breaker.labels(cluster, str(number)).set(state)
+        self._ailing.labels(cluster, str(number)).set(ailing)
+
+    def _upstream(self, name: str, help_text: str, *labels: str, of_workers: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+        return Gauge(f"slurm_gateway_upstream_{name}", help_text, ["cluster", *labels], registry=self._registry, multiprocess_mode=of_workers)
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus's text format; of every worker, where they share a folder."""

@@ -23,6 +23,18 @@ _MAX_HEADERS = 64
 _MAX_HEAD_BYTES = 32 * 1024
 
 
+class Origin:
+    """The slurmrestd that a connection leads to: its number among its cluster's, what it is called, and how it behaves."""
+
+    def __init__(self, number: int = 0, host: str = "localhost") -> None:
+        self.number = number
+        self.host = host
+        # How often bytes came from it.
+        self.heard = 0
+        # Whether it has failed since its last answer, so that an answer is news.
+        self.troubled = False
+
+
 class Reply:
     """A reply as it arrives: ``status``, ``headers`` (names in lower case) and ``length`` once its head is there, then its body."""
 
@@ -116,9 +128,12 @@ class Reply:
 class Connection(asyncio.Protocol):
     """The protocol of one connection; one exchange at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: Origin | None = None) -> None:
         self._loop = loop
+        self.origin = origin or Origin()
         self._transport: asyncio.Transport | None = None
+        # Asked by its number only while the transport is open: a closed one's may be somebody else's.
+        self._kernel: select.poll | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._reply: Reply | None = None
         self._bodiless_bytes = 0
@@ -131,6 +146,11 @@ class Connection(asyncio.Protocol):
         self._exchanges = 0
         self._answered = False
         self.idle_since = 0.0
+        # Whose call it carries, and whether that call may be broken off to be made elsewhere.
+        self.user = ""
+        self.repeatable = False
+        # Whether anything of the request may have left.
+        self.sent = False
 
     # What the pool asks.
 
@@ -143,17 +163,27 @@ class Connection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Ask the kernel whether nothing has come that the loop does not know of yet: above all, that slurmrestd has closed."""
-        descriptor = self._transport.get_extra_info("socket") if self._transport is not None else None
-        if descriptor is None:
-            return True
-        poll = select.poll()
-        poll.register(descriptor.fileno(), select.POLLIN | select.POLLRDHUP)
-        return not poll.poll(0)
+        return self._kernel is None or not self._kernel.poll(0)
 
     @property
     def failed_when_reused(self) -> bool:
         """Whether its last request was not its first, and not one byte of an answer to it came."""
         return self._exchanges > 1 and not self._answered
+
+    @property
+    def failed_when_new(self) -> bool:
+        """Whether its first request had not one byte of an answer: that a kept connection has none may be chance."""
+        return self._exchanges == 1 and self.waited_in_vain
+
+    @property
+    def waited_in_vain(self) -> bool:
+        """Whether its last request went out, and not one byte of an answer to it came."""
+        return self.sent and not self._answered
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request is under way that nothing has come of yet."""
+        return self._reply is not None and not self._answered
 
     def close(self) -> None:
         """Close at once; a reply under way ends as broken."""
@@ -171,7 +201,8 @@ class Connection(asyncio.Protocol):
         self._field_bytes = 0
         self._exchanges += 1
         self._answered = False
-        if self._transport is None or self._transport.is_closing():
+        self.sent = self._transport is not None and not self._transport.is_closing()
+        if self._transport is None or not self.sent:
             reply.finish(UpstreamBroken("closed_before_sending"))
         else:
             self._transport.write(head)
@@ -210,6 +241,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        descriptor = transport.get_extra_info("socket")
+        if descriptor is not None:
+            self._kernel = select.poll()
+            self._kernel.register(descriptor.fileno(), select.POLLIN | select.POLLRDHUP)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; bytes that belong to no reply make the connection suspect."""
@@ -218,6 +253,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._answered = True
+        self.origin.heard += 1
         self._body_came = False
         try:
             self._parser.feed_data(data)

@@ -1,25 +1,35 @@
-"""Carrying one request to slurmrestd: sent once, or, if it changes nothing, once more when a kept connection turned out dead."""
+"""Carrying one request to slurmrestd: sent once, or once more if that can do no harm: it changes nothing, or provably did not leave."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
-from gateway.config import Cluster
-from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.config import Cluster, Fairness
+from gateway.errors import Refusal, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxy.connection import Connection, Reply
+from gateway.proxy.endpoints import Endpoint
 from gateway.proxy.headers import Head
-from gateway.proxy.pool import Pool
+from gateway.proxy.pool import Pool, uncounted
+
+_DEFAULT = Fairness()
 
 
 class Upstream:
-    """One cluster's slurmrestd."""
+    """One cluster's slurmrestd, one or several."""
 
-    def __init__(self, settings: Cluster, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        settings: Cluster,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        fairness: Fairness = _DEFAULT,
+        workers: int = 1,
+        cluster: str = "",
+        refused: Callable[[str], None] = uncounted,
+    ) -> None:
         self._settings = settings
-        self.pool = Pool(settings, loop)
-        url = settings.endpoints[0]
-        self._host = "localhost" if url.path is not None else str(url)
+        self.pool = Pool(settings, loop, fairness=fairness, workers=workers, cluster=cluster, refused=refused)
 
     def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> Exchange:
         """Return an exchange to be entered with ``async with``: it sends the request and gives the reply once the head is there.
@@ -28,31 +38,52 @@ class Upstream:
         changing request would prove a little more, but 22.05 at times confuses connections that are opened and closed in quick
         succession (one submission in some thousands was reset).
 
-        Entering raises UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
+        Entering raises TooManyCalls, UpstreamBusy, UpstreamUnreachable (not sent), UpstreamTimeout, UpstreamBroken (sent; outcome unknown).
         """
         return Exchange(self, head, body, repeatable=repeatable)
 
     async def start(self, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> tuple[Connection, Reply]:
-        """Send a request and return its reply, with the connection that is to be released."""
-        return await self._start(head, body, fresh=False, repeatable=repeatable and body is None)
+        """Send a request and return its reply, with the connection that is to be released.
 
-    async def _start(self, head: Head, body: AsyncIterator[bytes] | None, *, fresh: bool, repeatable: bool) -> tuple[Connection, Reply]:
-        connection = await self.pool.acquire(fresh=fresh)
+        It is sent once more, and elsewhere if there is an elsewhere, when it is certain that nothing of it left, or when it may be repeated
+        and not a byte of an answer came.
+        """
+        connection = self.pool.at_once(head) or await self.pool.acquire(head)
+        again = repeatable and body is None
         try:
-            return connection, await self._send(connection, head, body)
+            return connection, await self._send(connection, head, body, repeatable=again)
         except BaseException as error:
-            connection.close()
-            self.pool.release(connection)
-            # slurmrestd had closed the kept connection, at the latest just as it was used: nothing of an answer ever came.
-            if not (isinstance(error, UpstreamBroken) and repeatable and connection.failed_when_reused):
+            self._ended_early(connection, error)
+            if not (isinstance(error, UpstreamBroken) and self._may_go_again(connection, repeatable=again)):
                 raise
-        return await self._start(head, body, fresh=True, repeatable=False)
+        connection = await self.pool.acquire(head, fresh=True, avoid=self.pool.endpoint_of(connection))
+        try:
+            return connection, await self._send(connection, head, body, repeatable=False)
+        except BaseException as error:
+            self._ended_early(connection, error)
+            raise
 
-    async def _send(self, connection: Connection, head: Head, body: AsyncIterator[bytes] | None) -> Reply:
-        reply = connection.start(head.encode(self._host))
+    def _ended_early(self, connection: Connection, error: BaseException) -> None:
+        """Give a connection back that no answer came on."""
+        connection.close()
+        if isinstance(error, UpstreamBroken):
+            self.pool.broke_off(connection)
+        self.pool.release(connection)
+
+    def _may_go_again(self, connection: Connection, *, repeatable: bool) -> bool:
+        if not connection.sent:
+            return True
+        # With one slurmrestd, only what a kept connection's end explains: a request that kills slurmrestd should not do so twice.
+        return repeatable and (connection.failed_when_reused or (len(self.pool.endpoints) > 1 and connection.waited_in_vain))
+
+    async def _send(self, connection: Connection, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> Reply:
+        reply = connection.start(head.encode(connection.origin.host))
+        connection.repeatable = repeatable
         if body is not None:
             await self._send_body(connection, reply, body)
         await reply.head(self._settings.answer_timeout)
+        if connection.origin.troubled:
+            self.pool.recovered(connection)
         return reply
 
     async def _send_body(self, connection: Connection, reply: Reply, body: AsyncIterator[bytes]) -> None:
@@ -76,14 +107,23 @@ class Upstream:
             raise UpstreamTimeout("the answer stopped arriving") from None
 
     async def ping(self) -> None:
-        """Raise UpstreamUnreachable, UpstreamTimeout or UpstreamBroken unless slurmrestd answers; it does so to strangers with 401."""
-        connection = await self.pool.acquire(fresh=True)
+        """Raise UpstreamUnreachable, UpstreamTimeout or UpstreamBroken unless a slurmrestd answers; it does so to strangers with 401."""
+        found = await asyncio.gather(*(self._ping(endpoint) for endpoint in self.pool.endpoints))
+        failures = [refusal for refusal in found if refusal is not None]
+        if len(failures) == len(found):
+            raise failures[0] if len(failures) == 1 else UpstreamUnreachable("; ".join(f"{n}: {failure.cause}" for n, failure in enumerate(failures)))
+
+    async def _ping(self, endpoint: Endpoint) -> Refusal | None:
         try:
-            reply = connection.start(f"GET /openapi HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
-            await reply.head(self._settings.connect_timeout)
-        finally:
-            connection.close()
-            self.pool.release(connection)
+            await self.pool.checkup.ping(endpoint)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Its slurmrestd, in the order of the configuration: what is under way there, and how each is."""
+        return self.pool.endpoints
 
 
 async def until(pieces: AsyncIterator[bytes], end: asyncio.Future[None]) -> AsyncIterator[bytes]:

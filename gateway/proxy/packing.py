@@ -10,16 +10,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from backports import zstd
-
-SMALL = 64 * 1024
-"""Bytes up to which a body is kept as it is."""
+from gateway.slurm.body import LEVEL, PACK_FROM, Body, zstd
 
 _PIECE = 256 * 1024
 # Gathered before a thread is asked, for each hop costs as much as compressing some ten kilobytes.
 _BATCH = 1024 * 1024
-# Slurm's lists shrink fiftyfold at these levels, and more would cost several times as much (5,000 jobs, 15 MB: 0.03 s and 0.14 s).
-_ZSTD_LEVEL = 3
+# Slurm's lists shrink a hundredfold at this level (5,000 jobs, 15 MB: in 0.14 s).
 _GZIP_LEVEL = 6
 _GZIP_WINDOW = 31  # zlib's largest window, with gzip's header (RFC 1952)
 _ENDS = 4096
@@ -27,35 +23,6 @@ _ENDS = 4096
 
 class TooLargeToKeep(Exception):  # noqa: N818 - it says what the body is, and is no error
     """The body does not fit into what may be kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A whole body; ``data`` is compressed by zstd (RFC 8878) if ``packed``, and has ``size`` bytes when it is not."""
-
-    data: bytes
-    packed: bool
-    size: int
-
-    @classmethod
-    def plain(cls, data: bytes) -> Body:
-        """Return a body that is kept as it is."""
-        return cls(data, packed=False, size=len(data))
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the uncompressed body piece by piece; each step takes up to a millisecond."""
-        if not self.packed:
-            yield self.data
-            return
-        unpacker = zstd.ZstdDecompressor()
-        data = self.data
-        while not unpacker.eof:
-            yield unpacker.decompress(data, max_length=_PIECE)
-            data = b""
-
-    def unpacked(self) -> bytes:
-        """Return the uncompressed body."""
-        return b"".join(self.pieces())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +57,7 @@ class Packer:
         self._last = piece[-_ENDS:] if len(piece) >= _ENDS else (self._last + piece)[-_ENDS:]
         self._waiting.append(piece)
         self._waiting_bytes += len(piece)
-        if self._waiting_bytes >= _BATCH or (self._compressor is None and self._size > SMALL):
+        if self._waiting_bytes >= _BATCH or (self._compressor is None and self._size >= PACK_FROM):
             await self._press(end=False)
 
     async def finish(self) -> Packed:
@@ -99,15 +66,15 @@ class Packer:
             data = b"".join(self._waiting)
             self._grow(len(data))
             self._hash.update(data)
-            body = Body.plain(data)
+            body = plain(data)
         else:
             await self._press(end=True)
-            body = Body(b"".join(self._packed), packed=True, size=self._size)
+            body = Body(data=b"".join(self._packed), compressed=True, size=self._size)
         return Packed(body=body, digest=self._hash.hexdigest(), ends=self._first + b"\n" + self._last)
 
     async def _press(self, *, end: bool) -> None:
         if self._compressor is None:
-            self._compressor = zstd.ZstdCompressor(level=_ZSTD_LEVEL)
+            self._compressor = zstd.ZstdCompressor(level=LEVEL)
         pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
         loop = asyncio.get_running_loop()
         pressed = await loop.run_in_executor(self._threads, _pressed, self._compressor, self._hash, pieces, end)
@@ -125,6 +92,23 @@ def _pressed(compressor: zstd.ZstdCompressor, digest: Any, pieces: list[bytes], 
     return b"".join(parts)
 
 
+def plain(data: bytes) -> Body:
+    """Return a body that is kept as it is."""
+    return Body(data=data, compressed=False, size=len(data))
+
+
+def pieces(body: Body) -> Iterator[bytes]:
+    """Yield the uncompressed body piece by piece; each step takes up to a millisecond."""
+    if not body.compressed:
+        yield body.data
+        return
+    unpacker = zstd.ZstdDecompressor()
+    data = body.data
+    while not unpacker.eof:
+        yield unpacker.decompress(data, max_length=_PIECE)
+        data = b""
+
+
 def digest_of(data: bytes) -> str:
     """Return the digest that ``Packer`` gives a body."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -133,18 +117,18 @@ def digest_of(data: bytes) -> str:
 def to_gzip(body: Body) -> bytes:
     """Return the body compressed by gzip; takes long for a large one."""
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    parts = [compressor.compress(piece) for piece in body.pieces()]
+    parts = [compressor.compress(piece) for piece in pieces(body)]
     return b"".join([*parts, compressor.flush()])
 
 
 def to_zstd(body: Body) -> bytes:
     """Return the body compressed by zstd, which a large one is already."""
-    return body.data if body.packed else zstd.compress(body.data, level=_ZSTD_LEVEL)
+    return body.data if body.compressed else zstd.compress(body.data, level=LEVEL)
 
 
 async def unpacked(body: Body, threads: Executor) -> AsyncIterator[bytes]:
     """Yield the uncompressed body piece by piece, each made on a thread."""
     loop = asyncio.get_running_loop()
-    pieces = body.pieces()
-    while piece := await loop.run_in_executor(threads, next, pieces, b""):
+    rest = pieces(body)
+    while piece := await loop.run_in_executor(threads, next, rest, b""):
         yield piece

@@ -17,7 +17,8 @@ from typing import Generic, Literal, TypeVar
 
 from gateway.config import Reads as Settings
 from gateway.errors import Refusal
-from gateway.proxy.packing import Body, Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd
+from gateway.proxy.packing import Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd
+from gateway.slurm.body import Body
 
 T = TypeVar("T")
 How = Literal["hit", "revalidated", "joined", "miss"]
@@ -44,7 +45,7 @@ class Key:
 class Representation:
     """One form of an answer, and what it was compressed to once somebody wanted that. Its parts are made on threads, each once."""
 
-    __slots__ = ("_codings", "_grown", "_threads", "body", "content_type", "etag", "next_cursor")
+    __slots__ = ("_codings", "_grown", "_threads", "body", "content_type", "etag", "next_cursor", "size")
 
     def __init__(
         self, body: Body, *, etag: str, content_type: str, threads: Executor, grown: Callable[[int], None], next_cursor: str | None = None
@@ -53,21 +54,31 @@ class Representation:
         self.etag = etag
         self.content_type = content_type
         self.next_cursor = next_cursor
+        # Bytes that all of it takes.
+        self.size = len(body.data) + _ENTRY
         self._threads = threads
         self._grown = grown
         self._codings: dict[Coding, asyncio.Future[bytes]] = {}
 
     async def encoded(self, coding: Coding) -> bytes:
         """Return the body in a content coding; whoever asks first has it made, the others wait for the same."""
-        if coding == "zstd" and self.body.packed:
+        if coding == "zstd" and self.body.compressed:
             return self.body.data
         made = self._codings.get(coding)
         if made is None:
             make = to_gzip if coding == "gzip" else to_zstd
             made = asyncio.get_running_loop().run_in_executor(self._threads, make, self.body)
-            made.add_done_callback(lambda done: done.cancelled() or self._grown(len(done.result())))
             self._codings[coding] = made
+            made.add_done_callback(lambda done: self._note(coding, done))
         return await asyncio.shield(made)
+
+    def _note(self, coding: Coding, made: asyncio.Future[bytes]) -> None:
+        """Count what was made; what could not be made is tried again when it is next wanted."""
+        if made.cancelled() or made.exception() is not None:
+            del self._codings[coding]
+        else:
+            self.size += len(made.result())
+            self._grown(len(made.result()))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +91,7 @@ class Kept:
     since: int | None
     began: float
     ended: float
-    size: int
+    size: int = 0
     views: dict[Hashable, asyncio.Future[Representation]] = field(default_factory=dict)
 
 
@@ -246,8 +257,9 @@ class SharedReads(Generic[T]):
             previous.began, previous.ended = max(previous.began, began), max(previous.ended, ended)
             self._keep(previous)
             return Found(how="revalidated", kept=previous)
-        kept = Kept(key=key, since=outcome.since, began=began, ended=ended, size=len(outcome.body.data) + _ENTRY)
+        kept = Kept(key=key, since=outcome.since, began=began, ended=ended)
         kept.whole = self._representation(kept, Rendered(body=outcome.body, content_type=outcome.content_type), outcome.etag)
+        kept.size = kept.whole.size
         self._keep(kept)
         return Found(how="miss", kept=kept)
 
@@ -263,19 +275,20 @@ class SharedReads(Generic[T]):
 
     async def _render(self, kept: Kept, view: Hashable, make: Callable[[], Awaitable[Rendered]]) -> Representation:
         rendered = await make()
-        etag = f'{kept.whole.etag[:-1]}.{digest_of(repr(view).encode())[:12]}"'
-        return self._representation(kept, rendered, etag)
+        return self._representation(kept, rendered, tag_of(kept, view))
 
     def _rendered(self, kept: Kept, view: Hashable, made: asyncio.Future[Representation]) -> None:
         if made.cancelled() or made.exception() is not None:
             if kept.views.get(view) is made:
                 del kept.views[view]
         else:
-            self._grow(kept, len(made.result().body.data) + _ENTRY)
+            self._grow(kept, made.result().size)
 
     def _forget(self, kept: Kept, view: Hashable) -> None:
-        """Let go of a form; what it was counted for is given back when the whole is let go of."""
-        del kept.views[view]
+        """Let go of a form, and of what it was counted for."""
+        made = kept.views.pop(view)
+        if made.done() and not made.cancelled() and made.exception() is None:
+            self._grow(kept, -made.result().size)
 
     def _representation(self, kept: Kept, rendered: Rendered, etag: str) -> Representation:
         return Representation(
@@ -330,3 +343,8 @@ class SharedReads(Generic[T]):
         if len(self._large) >= _MAX_LARGE:
             self._large.clear()
         self._large[key] = self._clock() + _LARGE_FOR
+
+
+def tag_of(kept: Kept, view: Hashable) -> str:
+    """Return the entity tag of a form of what is kept: the same for whatever looks the same."""
+    return f'{kept.whole.etag[:-1]}.{digest_of(repr(view).encode())[:12]}"'

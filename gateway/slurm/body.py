@@ -10,6 +10,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+__all__ = ["LEVEL", "PACK_FROM", "Body", "BodyBroken", "pack", "unpack", "zstd"]
+
 # Below this, compressing costs more than it saves.
 PACK_FROM = 64 * 1024
 # zstd's own default: fiftyfold on a list of jobs, at some 300 MB a second.

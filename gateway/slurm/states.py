@@ -22,7 +22,8 @@ class JobState(NamedTuple):
 
     ``user``, ``partition`` and ``name`` are None where the answer does not tell them (``/jobs/state``; ``user`` in v0.0.36, which tells
     ``uid`` alone). A task of an array has ``array_job_id`` and ``array_task``: its number, or for those that wait an expression as "3-9%2".
-    ``/jobs/state`` tells ``array_task`` alone.
+    ``/jobs/state`` tells ``array_task`` alone, and each task that waits by itself, under the ``job_id`` of the array; in v0.0.40 [24.11] those
+    that run, too.
     """
 
     job_id: int
@@ -104,16 +105,21 @@ def _of(reply: Reply) -> list[JobState]:
 
 def changes(before: Iterable[JobState], after: Sequence[JobState]) -> list[Change]:
     """Return what has changed from ``before`` to ``after``: jobs that are new, in another state, or gone, in the order of the jobs."""
-    left = {job.job_id: job for job in before}
+    left = {_identity(job): job for job in before}
     found: list[Change] = []
     for job in after:
-        was = left.pop(job.job_id, None)
+        was = left.pop(_identity(job), None)
         if was is None:
             found.append(Change("new", job, ()))
         elif was.states != job.states:
             found.append(Change("changed", job, was.states))
     found += [Change("gone", job, job.states) for job in left.values()]
     return sorted(found, key=lambda change: change.job.job_id)
+
+
+def _identity(job: JobState) -> tuple[int, str | None]:
+    """Return what tells a job from all others: in ``/jobs`` its id, in ``/jobs/state`` with the task."""
+    return job.job_id, job.array_task if job.array_job_id is None else None
 
 
 def look(before: Body | None, body: Body, largest: int) -> Look:

@@ -1,7 +1,8 @@
 """A backup of the store that any database can be restored from: a line of JSON a row, between a header and a line with counts and checksum.
 
 After a restore nothing may be used again that was used up: each authenticator's codes of this moment count as used, and what may have been
-ended or used since the backup was made (sessions, tokens, recovery codes, tickets) is left out unless it is asked for.
+ended or used since the backup was made (sessions, tokens, recovery codes, tickets) is left out unless it is asked for. Idempotency keys are always
+restored: what was submitted with them has been submitted, and nobody gets in with one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _STEP, _AHEAD = 30, 2
 # What people have made; a store without any of it is empty.
 _OWN = (sessions, authenticators, recovery_codes, tickets)
 # What only grows: kept beside what is there, the later of two that are the same by this column.
-_MERGED = {"attempts": "at", "spent": "expires_at", "known_addresses": "last_at", "audit_heads": "seq"}
+_MERGED = {"attempts": "at", "spent": "expires_at", "known_addresses": "last_at", "audit_heads": "seq", "submissions": "created_at"}
 
 
 class BackupError(Exception):

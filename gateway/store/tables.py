@@ -125,3 +125,25 @@ audit_heads = Table(
     Column("line_sha256", LargeBinary(32), nullable=False),
     Column("at", Double, nullable=False),
 )
+
+# One row for each idempotency key that somebody sent with a submission. While ``status`` is 0 its end is not known; ``held_until`` then says how
+# long somebody is at it. A row that has its end gives the same answer again.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("username", String(64), primary_key=True),
+    Column("cluster", String(40), primary_key=True),
+    Column("key_sha256", LargeBinary(32), primary_key=True),
+    # Names this sending among those that the key has had: a key is sent anew only when it is certain that the last sending made no job.
+    Column("attempt", String(32), nullable=False),
+    Column("request_sha256", LargeBinary(32), nullable=False),
+    # What stands in the job's comment; empty where the job has one of its own.
+    Column("mark", String(40), nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
+    Column("held_until", Double, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    # 0 where there is none.
+    Column("job_id", BigInteger, nullable=False),
+)

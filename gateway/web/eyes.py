@@ -12,7 +12,6 @@ from aiohttp import web
 from gateway.config import Views
 from gateway.errors import Refusal, UpstreamBroken
 from gateway.proxy.feed import Listener, Seen
-from gateway.proxy.packing import Body as Packed
 from gateway.proxy.packing import TooLargeToKeep
 from gateway.proxy.workshop import Workshop
 from gateway.sessions.sessions import Identity
@@ -140,7 +139,7 @@ class Sight:
             answer = found.other.answer
             await self._carrier.judge(call, call.head(), answer)
             raise _NotThere(f"events: slurmrestd answered {answer.status}")
-        return _body(kept.whole.body), kept.whole.etag, kept.began, kept.ended
+        return kept.whole.body, kept.whole.etag, kept.began, kept.ended
 
 
 class Gaze:
@@ -170,7 +169,3 @@ class _NotThere(UpstreamBroken):
 
     default_detail = "slurmrestd answered with an error."
     default_hint = "Ask for the list itself (GET /slurm/VERSION/jobs) to see what it says."
-
-
-def _body(body: Packed) -> Body:
-    return Body(data=body.data, compressed=body.packed, size=body.size)

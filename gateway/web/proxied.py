@@ -11,11 +11,15 @@ from gateway.policy.route import is_submission, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
+from gateway.slurm.submitted import takes_key
 from gateway.web.authority import Authority
 from gateway.web.call import BeforeStream, Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
+from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
+from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
 from gateway.web.waits import Waits
 
@@ -23,7 +27,7 @@ from gateway.web.waits import Waits
 class ProxiedHandler:
     """Carries a request of somebody we know to slurmrestd and its reply back."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one station of the way
         self,
         *,
         doorman: Doorman,
@@ -31,18 +35,22 @@ class ProxiedHandler:
         clusters: Mapping[str, ClusterAccess],
         default_cluster: str,
         uploads: Uploads,
+        mending: Mending,
         carrier: Carrier,
         reads: Waits,
         recency: Recency,
+        keyed: Keyed,
     ) -> None:
         self._doorman = doorman
         self._authority = authority
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._uploads = uploads
+        self._mending = mending
         self._carrier = carrier
         self._reads = reads
         self._recency = recency
+        self._keyed = keyed
 
     async def handle(self, context: Context, target: Target, before_stream: BeforeStream) -> web.StreamResponse:
         """Answer the request; ``before_stream`` is awaited with a large answer's head just before it goes out."""
@@ -55,7 +63,7 @@ class ProxiedHandler:
             identity=identity,
             cluster=way.cluster,
             access=self._clusters[way.cluster],
-            method=context.request.method,
+            method=context.method,
             path=way.path,
             query=target.query,
             before_stream=before_stream,
@@ -76,8 +84,12 @@ class ProxiedHandler:
 
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
-        async with self._uploads.of(request) as upload:
+        key = idempotency_key(request.headers.getall(HEADER, [])) if takes_key(call.method, call.path) else None
+        async with self._uploads.of(request) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
+            upload, content_type = await self._mending.mend(call, taken, content_type)
+            if key is not None:
+                return (await self._keyed.answer(call, key, upload, content_type)).response()
             head = call.head(accept=call.accept(), content_type=content_type, length=upload.length)
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
 from gateway.config import Reads as Settings
+from gateway.config import Views
 from gateway.observe.metrics import Metrics
 from gateway.policy.pattern import Pattern
 from gateway.proxy.headers import reply_headers
 from gateway.proxy.negotiation import coding_for, has_it
 from gateway.proxy.packing import Packer, TooLargeToKeep, unpacked
 from gateway.proxy.recency import Recency
-from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Representation, SharedReads, Unchanged
+from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Rendered, Representation, SharedReads, Unchanged, tag_of
+from gateway.proxy.workshop import Workshop
 from gateway.slurm.freshness import can_be_confirmed, is_shared_read, is_unchanged, last_update, with_update_time
+from gateway.slurm.views.asking import next_query, parse_view
+from gateway.slurm.views.render import render
+from gateway.slurm.views.reply import ListTooLarge
+from gateway.slurm.views.view import View
 from gateway.web.call import Call
 from gateway.web.carrying import Answer, Carrier, small_content
 
@@ -27,9 +34,19 @@ class Reads:
     """Answers the GETs of Slurm's paths that change nothing."""
 
     def __init__(
-        self, *, settings: Settings, carrier: Carrier, shared_paths: Mapping[str, tuple[str, ...]], recency: Recency, metrics: Metrics
+        self,
+        *,
+        settings: Settings,
+        views: Views,
+        workshop: Workshop,
+        carrier: Carrier,
+        shared_paths: Mapping[str, tuple[str, ...]],
+        recency: Recency,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
+        self._views = views
+        self._workshop = workshop
         self._carrier = carrier
         self._alike = {cluster: tuple(map(Pattern.of, patterns)) for cluster, patterns in shared_paths.items()}
         self._recency = recency
@@ -46,22 +63,48 @@ class Reads:
 
     async def answer(self, call: Call, *, newer_than: float = 0.0) -> web.StreamResponse:
         """Answer one read, by a call that began after ``newer_than`` (monotonic seconds)."""
+        view, query = parse_view(call.path, call.query, call.accept(), self._views)
+        if view is not None:
+            return await self._view(replace(call, query=query), view, call.query)
         if not self._settings.enabled or not is_shared_read(call.path):
             return await self._carry(call)
         forced = _wants_no_cache(call)
         if forced and _takes_plain(call):
             return await self._carry(call, "miss")
         try:
-            found = await self.look_up(call, forced=forced, newer_than=newer_than)
+            found = await self.look_up(call, call.accept(), forced=forced, newer_than=newer_than)
         except TooLargeToKeep:
             return await self._carry(call, "miss")
         if found.kept is None:
             return await self._other(call, found)
         return await self._represent(call, found, found.kept.whole)
 
-    async def look_up(self, call: Call, *, forced: bool = False, newer_than: float = 0.0) -> Found[Answer]:
-        """Return the shared answer to a call, from after ``newer_than`` (monotonic seconds); raise what ``SharedReads.read`` raises."""
-        accept = call.accept()
+    async def _view(self, call: Call, view: View, asked: str) -> web.StreamResponse:
+        """Answer with what ``view`` shows of the list that ``call`` asks for; ``asked`` is the query as it came."""
+        try:
+            found = await self.look_up(call, forced=not self._settings.enabled or _wants_no_cache(call))
+        except TooLargeToKeep:
+            raise ListTooLarge("view: larger than what may be kept") from None
+        kept = found.kept
+        if kept is None:
+            return await self._other(call, found)
+        view = view.knowing(call.username, call.identity.subject.uid)
+        if has_it(call.context.request.headers.get("If-None-Match", ""), etag := tag_of(kept, view)):
+            return _unchanged(found, etag)  # without making what nobody needs
+
+        async def make() -> Rendered:
+            made = await self._workshop.run(render, view, kept.whole.body, self._views.max_list, user=call.username)
+            return Rendered(body=made.body, content_type=made.content_type, next_cursor=made.next_cursor)
+
+        form = await self.shared.view(kept, view, make)
+        link = f'<{call.context.path}?{next_query(asked, form.next_cursor)}>; rel="next"' if form.next_cursor is not None else None
+        return await self._represent(call, found, form, link)
+
+    async def look_up(self, call: Call, accept: str | None = None, *, forced: bool = False, newer_than: float = 0.0) -> Found[Answer]:
+        """Return the shared answer to a call, from after ``newer_than`` (monotonic seconds), in JSON unless ``accept`` asks for something else.
+
+        Raises what ``SharedReads.read`` raises.
+        """
         key = Key(
             cluster=call.cluster,
             owner="" if self.looks_alike(call.cluster, call.path) else call.username,
@@ -94,30 +137,40 @@ class Reads:
         response.headers["X-Cache"] = found.how
         return response
 
-    async def _represent(self, call: Call, found: Found[Answer], form: Representation) -> web.StreamResponse:
+    async def _represent(self, call: Call, found: Found[Answer], form: Representation, link: str | None = None) -> web.StreamResponse:
         """Send one form of a kept answer, unless the client has it; compressed if it takes that."""
-        request = call.context.request
-        headers = {
-            "Content-Type": form.content_type,
-            "ETag": form.etag,
-            "Age": str(int(found.age)),
-            "X-Cache": found.how,
-            # The client may keep it, and has to ask each time whether it still holds.
-            "Cache-Control": "private, no-cache",
-            "Vary": "Accept, Accept-Encoding, Authorization, X-SLURM-USER-TOKEN",
-        }
-        if (known := request.headers.get("If-None-Match")) is not None and has_it(known, form.etag):
-            del headers["Content-Type"]
-            return web.Response(status=304, headers=headers)
-        coding = coding_for(request.headers.get("Accept-Encoding", "")) if form.body.size >= _WORTH_COMPRESSING else None
+        sent = call.context.request.headers
+        if has_it(sent.get("If-None-Match", ""), form.etag):
+            return _unchanged(found, form.etag)
+        headers = _headers(found, form.etag)
+        headers["Content-Type"] = form.content_type
+        if link is not None:
+            headers["Link"] = link  # RFC 8288
+        coding = coding_for(sent.get("Accept-Encoding", "")) if form.body.size >= _WORTH_COMPRESSING else None
         if coding is not None:
             headers["Content-Encoding"] = coding
             return web.Response(headers=headers, body=await form.encoded(coding))
-        if not form.body.packed:
+        if not form.body.compressed:
             return web.Response(headers=headers, body=form.body.data)
         response = web.StreamResponse(headers=headers)
         response.content_length = form.body.size
         return await self._carrier.stream(call, response, unpacked(form.body, self.shared.threads))
+
+
+def _headers(found: Found[Answer], etag: str) -> dict[str, str]:
+    """Return the headers of an answer that is kept."""
+    return {
+        "ETag": etag,
+        "Age": str(int(found.age)),
+        "X-Cache": found.how,
+        # The client may keep it, and has to ask each time whether it still holds.
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept, Accept-Encoding, Authorization, X-SLURM-USER-TOKEN",
+    }
+
+
+def _unchanged(found: Found[Answer], etag: str) -> web.Response:
+    return web.Response(status=304, headers=_headers(found, etag))
 
 
 class _Fetch:

@@ -146,8 +146,10 @@ def _read(stream: Any) -> Seen | None:
 
 
 def _is_whole(answer: bytes) -> bool:
-    """Tell whether an answer has all of its body; one without a length ends with the connection."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+    """Tell whether an answer has all of its body; one without a length ends with the connection, but a 304 has none."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 304"):
+        return bool(end)
     length = re.findall(rb"(?im)^content-length:[ \t]*([0-9]+)", head)
     return bool(length) and int(length[0]) <= len(body)
 

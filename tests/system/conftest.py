@@ -1,4 +1,4 @@
-"""One real site for the whole run, started as the README says; SLURM_GATEWAY_TEST_STATE names one that runs already."""
+"""One real site of each Slurm for the whole run, started as the README says; two variables of the environment name ones that run already."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,18 +21,33 @@ def ours() -> list[str]:
     return ["--python", sys.executable] if reachable else []
 
 
-@pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
-    if running := os.environ.get("SLURM_GATEWAY_TEST_STATE"):
+@contextmanager
+def raised(variable: str, *words: str) -> Iterator[Site]:
+    """Raise a site until the end of the block, or take the one that the variable names."""
+    if running := os.environ.get(variable):
         yield Site.at(Path(running))
         return
     folder = Path(tempfile.mkdtemp(prefix="sgw-", dir="/var/tmp"))
     folder.chmod(0o755)
     state = folder / "site"
     try:
-        started = run_demo("up", "--state", str(state), "--port", str(free_port()), *ours(), check=False)
+        started = run_demo("up", "--state", str(state), "--port", str(free_port()), *words, *ours(), check=False)
         assert started.returncode == 0, started.stdout + started.stderr
         yield Site.at(state)
     finally:
         run_demo("down", "--state", str(state), check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Slurm 22.05, which is this Debian's own."""
+    with raised("SLURM_GATEWAY_TEST_STATE") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Iterator[Site]:
+    """Slurm 24.11, Debian 13's; only for tests that ask for it."""
+    with raised("SLURM_GATEWAY_TEST_STATE_TRIXIE", "--release", "trixie") as found:
+        yield found

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.system.support import Answer, HeaderList, Site, wait_for
@@ -35,11 +35,11 @@ class SecondGateway:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def ask(self, method: str, path: str, *, headers: HeaderList = ()) -> Answer:
+    def ask(self, method: str, path: str, *, headers: HeaderList = (), body: bytes | None = None) -> Answer:
         """Send one request."""
         connection = UnixConnection(self.path)
         try:
-            connection.request(method, path, headers={**dict(headers), "Connection": "close"})
+            connection.request(method, path, body=body, headers={**dict(headers), "Connection": "close"})
             response = connection.getresponse()
             return Answer(status=response.status, headers=response.headers, body=response.read())
         finally:
@@ -47,14 +47,14 @@ class SecondGateway:
 
 
 @contextlib.contextmanager
-def second_gateway(site: Site, **directory: str) -> Iterator[SecondGateway]:
-    """Run one with some settings of ``[directory]`` added, as the gateway's own user."""
+def second_gateway(site: Site, edit: Callable[[str], str] = str, **directory: str) -> Iterator[SecondGateway]:
+    """Run one with some settings of ``[directory]`` added, and whatever else ``edit`` changes, as the gateway's own user."""
     owner = Path(site.told["config"]).parent.stat()
     folder = Path(tempfile.mkdtemp(prefix="sgw-second-", dir="/var/tmp"))
     process: subprocess.Popen[bytes] | None = None
     try:
         config, log = folder / "gateway.toml", folder / "log"
-        config.write_text(_config(Path(site.told["config"]).read_text(), folder, directory))
+        config.write_text(edit(_config(Path(site.told["config"]).read_text(), folder, directory)))
         for path in (folder, config):
             os.chown(path, owner.st_uid, owner.st_gid)
         with log.open("wb") as stream:

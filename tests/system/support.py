@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 HeaderList = Iterable[tuple[str, str]]
+LISTED_ENVIRONMENT, SCRIPT_INSIDE = 39, 41
+"""The versions from which the environment is a list, and from which the script stands in the job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,12 @@ class Site:
     @classmethod
     def at(cls, state: Path) -> Site:
         return cls(state, json.loads((state / "demo.json").read_text()))
+
+    def read_again(self) -> None:
+        """Take in what `up` has written down anew; it may have given its own first person another second factor, which ends her sessions."""
+        self.told = Site.at(self.state).told
+        self._tokens.clear()
+        self._secrets.clear()
 
     # Commands.
 
@@ -159,11 +167,23 @@ class Site:
             body = json.dumps(tree).encode()
         return self.ask(method, path, headers=headers, body=body, **more)
 
+    @property
+    def api(self) -> str:
+        """The oldest version of the API that the site's Slurm serves."""
+        return str(self.told["api_versions"][0])
+
     def submit(self, user: str, script: str, **job: Any) -> int:
         """Submit a batch job as ``user`` and return its id."""
-        answer = self.call(user, "POST", "/slurm/v0.0.36/job/submit", {"job": self.job(user, **job), "script": script})
+        answer = self.call(user, "POST", f"/slurm/{self.api}/job/submit", self.submission(self.api, user, script, **job))
         assert answer.status == 200, answer.body
         return int(answer.json["job_id"])
+
+    def submission(self, api: str, user: str, script: str, **job: Any) -> dict[str, Any]:
+        """Return the body of a submission in the shape of an API version."""
+        wanted = self.job(user, **job)
+        if version_number(api) >= LISTED_ENVIRONMENT:
+            wanted["environment"] = [f"{name}={value}" for name, value in wanted["environment"].items()]
+        return {"job": {**wanted, "script": script}} if version_number(api) >= SCRIPT_INSIDE else {"job": wanted, "script": script}
 
     def job(self, user: str, **more: Any) -> dict[str, Any]:
         home = str(self.home(user))
@@ -180,9 +200,9 @@ class Site:
         return str(re.findall(r"^PartitionName=(\S+)", conf, re.MULTILINE)[0])
 
     def state_of(self, user: str, job_id: int) -> str:
-        answer = self.call(user, "GET", f"/slurm/v0.0.36/job/{job_id}")
+        answer = self.call(user, "GET", f"/slurm/{self.api}/job/{job_id}")
         assert answer.status == 200, answer.body
-        return str(answer.json["jobs"][0]["job_state"])
+        return job_state(answer.json["jobs"][0])
 
     # What the site wrote down.
 
@@ -191,6 +211,17 @@ class Site:
         files = sorted(path for path in (self.state / "gateway").glob("audit.jsonl*") if path.suffix != ".head")
         lines = sorted((json.loads(line) for file in files for line in file.read_text().splitlines()), key=lambda line: int(line["seq"]))
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
+
+
+def version_number(api: str) -> int:
+    """Return 36 for v0.0.36."""
+    return int(api.rpartition(".")[2])
+
+
+def job_state(job: dict[str, Any]) -> str:
+    """Return the state of a job as Slurm tells it: a word, from v0.0.40 on a list of the state and its flags."""
+    state = job["job_state"]
+    return str(state[0] if isinstance(state, list) else state)
 
 
 def run_demo(*arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -126,8 +126,9 @@ def test_a_place_that_other_users_cannot_reach_is_refused(place: Path) -> None:
     assert f"{place}/closed, which other users cannot traverse" in refused("up", "--state", str(place / "closed" / "site"))
 
 
-def test_trixie_is_not_served_yet() -> None:
-    assert "bookworm" in refused("up", "--release", "trixie")
+def test_the_slurm_of_a_release_that_is_not_known_is_refused_with_the_usage() -> None:
+    done = run_demo("up", "--release", "sid", check=False)
+    assert (done.returncode, "bookworm" in done.stderr, "trixie" in done.stderr) == (2, True, True)
 
 
 def test_a_command_for_a_site_that_is_not_there_says_how_to_make_one(place: Path) -> None:

@@ -177,7 +177,8 @@ async def test_what_changes_something_does_not_go_out_on_a_connection_that_slurm
         assert (method, answer.status, house.slurm.seen[-1].connection == kept) == (method, 200, False)
 
 
-async def test_what_changes_something_is_never_sent_twice(house: House) -> None:
+async def test_what_changes_something_is_never_sent_twice(build: Build) -> None:
+    house = await build(clusters__main={"breaker_failures": 100})
     token = await house.token()
     await get(house)
     house.slurm.behaviour = fakes.hangs_up()

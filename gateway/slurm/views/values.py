@@ -75,7 +75,7 @@ def number(value: bytes) -> bytes | None:
 def members(value: bytes) -> dict[str, msgspec.Raw] | None:
     """Return the members of the object that ``value`` is, or None when it is none."""
     try:
-        return _OBJECT.decode(value)
+        return _OBJECT.decode(utf8(value))
     except msgspec.DecodeError:
         return None
 

@@ -31,6 +31,8 @@ def test_a_failure_is_told_by_its_reason_not_its_hint(script: str, reason: str) 
 def test_the_program_is_named_not_the_words_that_put_it_in_its_place() -> None:
     with pytest.raises(Trouble, match=r"^false failed"):
         run(["env", "--", "setpriv", "--inh-caps=-all", "false"])
+    with pytest.raises(Trouble, match=r"^false failed"):
+        run(["env", "--", "sh", "-c", 'shift; exec "$@"', "sh", "--", "setpriv", "--inh-caps=-all", "false"])
 
 
 def test_a_program_that_is_not_there_or_never_ends_is_trouble_too() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.site.layout import SOCKET_PATH_LIMIT, Layout
-from deploy.site.preconditions import check_ours, check_place, check_port, check_release
+from deploy.site.preconditions import check_ours, check_place, check_port, check_seen
+from deploy.site.release import RELEASES
 from deploy.site.trouble import Trouble
 
 
@@ -69,7 +70,9 @@ def test_a_taken_port_is_refused_with_another_one_to_choose() -> None:
     assert "--port 8443" in caught.value.hint
 
 
-def test_only_bookworm_is_served_yet() -> None:
-    check_release("bookworm")
-    with pytest.raises(Trouble, match="Only the release bookworm"):
-        check_release("trixie")
+def test_a_place_that_another_debians_slurm_would_not_see_is_refused() -> None:
+    site = Layout.at(Path("/usr/local/site"))
+    check_seen(site, RELEASES["bookworm"])
+    with pytest.raises(Trouble, match="the Slurm of trixie does not see"):
+        check_seen(site, RELEASES["trixie"])
+    check_seen(Layout.at(Path("/var/lib/site")), RELEASES["trixie"])

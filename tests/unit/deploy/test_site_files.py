@@ -16,8 +16,10 @@ from deploy.site import certificates, directory, environment, gateway, packages,
 from deploy.site.accounts import choose_ids
 from deploy.site.farewell import farewell
 from deploy.site.files import owned_file
+from deploy.site.job import description
 from deploy.site.layout import Layout
 from deploy.site.record import Record
+from deploy.site.release import RELEASES
 from deploy.site.trouble import LOG_LINES, Trouble
 
 LAYOUT = Layout.at(Path("/var/lib/site"))
@@ -105,11 +107,24 @@ def test_secrets_are_drawn_once(record: Record) -> None:
     assert record.passwords == before
 
 
-def test_the_last_lines_can_be_pasted(record: Record) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_last_lines_can_be_pasted(record: Record, release: str) -> None:
+    record.release = release
     text = farewell(LAYOUT, record)
     lines = text[text.index("# sign in") : text.index("What runs")]
     assert subprocess.run(["sh", "-n"], input=lines, text=True, check=False).returncode == 0
     assert "--state /var/lib/site" in lines
+    assert f"/slurm/{RELEASES[release].first_job_api}/ping" in lines
+
+
+@pytest.mark.parametrize(
+    ("api", "environment", "script"),
+    [("v0.0.36", {"PATH": "/usr/bin:/bin"}, "outside"), ("v0.0.42", ["PATH=/usr/bin:/bin"], "inside")],
+)
+def test_the_first_job_has_the_shape_that_its_version_wants(api: str, environment: object, script: str) -> None:
+    body = description(Path("/home/alice"), api)
+    assert body["job"]["environment"] == environment
+    assert ("script" in body["job"], "script" in body) == ((True, False) if script == "inside" else (False, True))
 
 
 def test_both_servers_certificates_are_the_authoritys(tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ def test_the_time_of_a_request_falls_into_its_bucket() -> None:
     assert (told["slurm_gateway_request_seconds_bucket['0.25', 'slurm']"], told["slurm_gateway_request_seconds_bucket['0.5', 'slurm']"]) == (0, 1)
 
 
+def test_each_slurmrestd_is_told_of_by_its_number() -> None:
+    metrics = Metrics()
+    metrics.endpoint("main", 1, taken=3, state=2, ailing=True)
+    told = samples(metrics.exposition())
+    names = ("endpoint_connections", "breaker", "ailing")
+    assert [told[f"slurm_gateway_upstream_{name}['1', 'main']"] for name in names] == [3, 2, 1]
+
+
 def test_two_applications_in_a_process_count_apart() -> None:
     first, second = Metrics(), Metrics()
     first.sign_ins.labels("totp").inc()

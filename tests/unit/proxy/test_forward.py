@@ -178,3 +178,91 @@ async def test_a_ping_without_an_answer_is_refused(
     with pytest.raises(expected):
         await upstream.ping()
     assert upstream.pool.taken == 0
+
+
+# What provably did not leave.
+
+
+async def test_what_was_not_sent_because_its_connection_had_closed_is_sent_on_another(
+    upstream: Upstream, slurm: fakes.FakeSlurmrestd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = await upstream.pool.acquire(GET)
+    closed.close()
+    monkeypatch.setattr(upstream.pool, "at_once", lambda _: closed)
+    await carried(upstream, post(6), repeatable=False, body=pieces(b"ab", b"cd", b"ef"))
+    assert [request.body for request in slurm.seen] == [b"abcdef"]
+
+
+# Several.
+
+
+@pytest.fixture
+async def two(cluster_of_two: Cluster) -> AsyncIterator[Upstream]:
+    """An upstream with two slurmrestd, which asks after their health at once and not again."""
+    upstream = Upstream(cluster_of_two.model_copy(update={"breaker_check": 3600.0}), asyncio.get_running_loop())
+    await carried(upstream)
+    await fakes.until(lambda: not upstream.pool.checkup._tasks)
+    yield upstream
+    assert (upstream.pool.taken, upstream.pool.waiting) == (0, 0)
+    upstream.pool.close()
+
+
+def calls(slurms: list[fakes.FakeSlurmrestd]) -> int:
+    return sum("/diag" not in request.line for slurm in slurms for request in slurm.seen) - 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_read_that_one_broke_off_is_made_at_the_other(two: Upstream, slurms: list[fakes.FakeSlurmrestd], number: int) -> None:
+    slurms[number].behaviour = fakes.hangs_up()
+    assert [await carried(two) for _ in range(3)] == [fakes.OK] * 3
+
+
+async def test_a_read_that_both_broke_off_is_not_sent_a_third_time(two: Upstream, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    for slurm in slurms:
+        slurm.behaviour = fakes.hangs_up()
+    with pytest.raises(UpstreamBroken):
+        await carried(two)
+    assert calls(slurms) == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [fakes.replies(b"H", close=True), fakes.replies(fakes.http(500, b"{}"), close=True), fakes.replies(b"garbage\r\n\r\n")],
+    ids=["a byte", "an error", "garbage"],
+)
+async def test_a_read_that_was_answered_is_not_sent_again(two: Upstream, slurms: list[fakes.FakeSlurmrestd], behaviour: fakes.Behaviour) -> None:
+    for slurm in slurms:
+        slurm.behaviour = behaviour
+    with contextlib.suppress(UpstreamBroken):
+        await carried(two)
+    assert calls(slurms) == 1
+
+
+async def test_what_changes_something_is_sent_to_one_of_them_once(two: Upstream, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    for slurm in slurms:
+        slurm.behaviour = fakes.hangs_up()
+    with pytest.raises(UpstreamBroken):
+        await carried(two, post(2), repeatable=False, body=pieces(b"{}"))
+    assert calls(slurms) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_what_changes_something_goes_to_the_one_that_is_there(two: Upstream, slurms: list[fakes.FakeSlurmrestd], number: int) -> None:
+    await slurms[number].stop()
+    for _ in range(4):
+        await carried(two, post(6), repeatable=False, body=pieces(b"abc", b"def"))
+    assert [request.body for request in slurms[1 - number].seen if "job/submit" in request.line] == [b"abcdef"] * 4
+
+
+async def test_they_are_well_if_one_is(two: Upstream, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    await slurms[0].stop()
+    await two.ping()
+
+
+async def test_if_none_is_the_cause_tells_of_each_by_its_number(two: Upstream, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    for slurm in slurms:
+        await slurm.stop()
+    with pytest.raises(UpstreamUnreachable) as caught:
+        await two.ping()
+    assert [part.split(":")[0] for part in caught.value.cause.split("; ")] == ["0", "1"]
+    assert "slurmrestd.sock" not in caught.value.cause

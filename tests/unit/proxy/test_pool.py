@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Cluster
-from gateway.errors import UpstreamBusy, UpstreamUnreachable
+from gateway.config import Cluster, Fairness
+from gateway.errors import Refusal, TooManyCalls, UpstreamBusy, UpstreamUnreachable
 from gateway.proxy.connection import Connection
+from gateway.proxy.headers import Head
 from gateway.proxy.pool import Pool
 from tests.web import fakes
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+CALL = Head(method="GET", target="/slurm/v0.0.38/ping", username="alice", token="t")
 
 
 def changed(cluster: Cluster, **settings: object) -> Cluster:
@@ -42,25 +44,25 @@ async def event_loop_of_the_test() -> asyncio.AbstractEventLoop:
 
 
 async def test_a_connection_that_was_good_is_given_out_again(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
-    first = await used(await pool.acquire(fresh=False))
+    first = await used(await pool.acquire(CALL, fresh=False))
     pool.release(first)
-    second = await pool.acquire(fresh=False)
+    second = await pool.acquire(CALL, fresh=False)
     assert (second is first, slurm.connections) == (True, 1)
     second.close()
     pool.release(second)
 
 
 async def test_who_asks_for_a_fresh_one_gets_a_new_one(pool: Pool) -> None:
-    first = await used(await pool.acquire(fresh=False))
+    first = await used(await pool.acquire(CALL, fresh=False))
     pool.release(first)
-    second = await pool.acquire(fresh=True)
+    second = await pool.acquire(CALL, fresh=True)
     assert second is not first
     pool.release(second)
     pool.close()
 
 
 async def test_a_connection_that_was_not_good_is_closed(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
-    connection = await pool.acquire(fresh=False)
+    connection = await pool.acquire(CALL, fresh=False)
     connection.start(HEAD)  # no reply was waited for
     pool.release(connection)
     await fakes.until(lambda: slurm.connections == 1 and slurm.open == 0)
@@ -69,20 +71,20 @@ async def test_a_connection_that_was_not_good_is_closed(pool: Pool, slurm: fakes
 
 async def test_a_connection_that_slurmrestd_closed_while_it_idled_is_not_given_out(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
     slurm.script = [fakes.replies(fakes.http(200, b"{}"), close=True)]
-    first = await used(await pool.acquire(fresh=False))
+    first = await used(await pool.acquire(CALL, fresh=False))
     pool.release(first)
     await fakes.until(lambda: not first.reusable)
-    second = await pool.acquire(fresh=False)
+    second = await pool.acquire(CALL, fresh=False)
     assert second is not first
     pool.release(second)
     pool.close()
 
 
 async def test_no_more_connections_than_places_are_open_at_once(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
-    idle = [await used(await pool.acquire(fresh=True)) for _ in range(2)]
+    idle = [await used(await pool.acquire(CALL, fresh=True)) for _ in range(2)]
     for connection in idle:
         pool.release(connection)
-    fresh = [await pool.acquire(fresh=True) for _ in range(2)]
+    fresh = [await pool.acquire(CALL, fresh=True) for _ in range(2)]
     await fakes.until(lambda: slurm.connections == 4)
     await fakes.until(lambda: slurm.open == 2)
     for connection in fresh:
@@ -91,11 +93,11 @@ async def test_no_more_connections_than_places_are_open_at_once(pool: Pool, slur
 
 
 async def test_who_waits_gets_the_place_that_becomes_free_first_come_first_served(pool: Pool) -> None:
-    held = [await pool.acquire(fresh=True) for _ in range(2)]
+    held = [await pool.acquire(CALL, fresh=True) for _ in range(2)]
     order: list[int] = []
 
     async def wait(number: int) -> Connection:
-        connection = await pool.acquire(fresh=True)
+        connection = await pool.acquire(CALL, fresh=True)
         order.append(number)
         return connection
 
@@ -113,9 +115,9 @@ async def test_who_waits_gets_the_place_that_becomes_free_first_come_first_serve
 
 async def test_who_waits_too_long_is_refused_and_leaves_no_trace(cluster: Cluster) -> None:
     pool = Pool(changed(cluster, pool=1, pool_wait=0.01), asyncio.get_running_loop())
-    held = await pool.acquire(fresh=True)
+    held = await pool.acquire(CALL, fresh=True)
     with pytest.raises(UpstreamBusy):
-        await pool.acquire(fresh=False)
+        await pool.acquire(CALL, fresh=False)
     assert (pool.taken, pool.waiting) == (1, 0)
     held.close()
     pool.release(held)
@@ -123,8 +125,8 @@ async def test_who_waits_too_long_is_refused_and_leaves_no_trace(cluster: Cluste
 
 async def test_who_was_cancelled_while_waiting_takes_no_place(cluster: Cluster) -> None:
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
-    held = await pool.acquire(fresh=True)
-    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    held = await pool.acquire(CALL, fresh=True)
+    waiting = asyncio.create_task(pool.acquire(CALL, fresh=True))
     await fakes.until(lambda: pool.waiting == 1)
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -132,15 +134,15 @@ async def test_who_was_cancelled_while_waiting_takes_no_place(cluster: Cluster) 
     assert (pool.taken, pool.waiting) == (1, 0)
     held.close()
     pool.release(held)
-    again = await pool.acquire(fresh=True)
+    again = await pool.acquire(CALL, fresh=True)
     again.close()
     pool.release(again)
 
 
 async def test_who_was_cancelled_just_as_the_place_came_hands_it_on(cluster: Cluster) -> None:
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
-    held = await pool.acquire(fresh=True)
-    first, second = asyncio.create_task(pool.acquire(fresh=True)), asyncio.create_task(pool.acquire(fresh=True))
+    held = await pool.acquire(CALL, fresh=True)
+    first, second = asyncio.create_task(pool.acquire(CALL, fresh=True)), asyncio.create_task(pool.acquire(CALL, fresh=True))
     await fakes.until(lambda: pool.waiting == 2)
     held.close()
     pool.release(held)  # the first one has the place from here on
@@ -153,8 +155,8 @@ async def test_who_was_cancelled_just_as_the_place_came_hands_it_on(cluster: Clu
 
 async def test_a_place_that_comes_free_as_a_waiter_is_cancelled_goes_to_the_next_one(cluster: Cluster) -> None:
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
-    held = await pool.acquire(fresh=True)
-    first, second = asyncio.create_task(pool.acquire(fresh=True)), asyncio.create_task(pool.acquire(fresh=True))
+    held = await pool.acquire(CALL, fresh=True)
+    first, second = asyncio.create_task(pool.acquire(CALL, fresh=True)), asyncio.create_task(pool.acquire(CALL, fresh=True))
     await fakes.until(lambda: pool.waiting == 2)
     first.cancel()
     held.close()
@@ -167,8 +169,8 @@ async def test_a_place_that_comes_free_as_a_waiter_is_cancelled_goes_to_the_next
 
 async def test_a_place_that_comes_free_as_the_only_waiter_is_cancelled_is_free(cluster: Cluster) -> None:
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
-    held = await pool.acquire(fresh=True)
-    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    held = await pool.acquire(CALL, fresh=True)
+    waiting = asyncio.create_task(pool.acquire(CALL, fresh=True))
     await fakes.until(lambda: pool.waiting == 1)
     waiting.cancel()
     held.close()
@@ -181,9 +183,9 @@ async def test_a_place_that_comes_free_as_the_only_waiter_is_cancelled_is_free(c
 async def test_who_has_waited_too_long_as_a_place_comes_free_is_refused_or_has_it(cluster: Cluster, released_first: bool) -> None:
     loop = asyncio.get_running_loop()
     pool = Pool(changed(cluster, pool=1, pool_wait=0.02), loop)
-    held = await pool.acquire(fresh=True)
+    held = await pool.acquire(CALL, fresh=True)
     held.close()
-    waiting = asyncio.create_task(pool.acquire(fresh=True))
+    waiting = asyncio.create_task(pool.acquire(CALL, fresh=True))
     await asyncio.sleep(0)
     # Due in the same turn of the loop as the waiter's limit, just before or just after it.
     loop.call_at(loop.time() + (0.0199 if released_first else 0.0201), pool.release, held)
@@ -202,7 +204,7 @@ async def test_a_place_comes_back_when_the_connection_cannot_be_opened(cluster: 
     pool = Pool(changed(cluster, pool=1), asyncio.get_running_loop())
     for _ in range(3):
         with pytest.raises(UpstreamUnreachable):
-            await pool.acquire(fresh=False)
+            await pool.acquire(CALL, fresh=False)
     assert pool.taken == 0
 
 
@@ -210,7 +212,7 @@ async def test_a_place_comes_back_when_the_connection_cannot_be_opened(cluster: 
 async def test_a_slurmrestd_that_is_not_there_is_unreachable(url: str) -> None:
     pool = Pool(Cluster.model_validate({"url": url, "jwt_key_file": "/nowhere"}), asyncio.get_running_loop())
     with pytest.raises(UpstreamUnreachable):
-        await pool.acquire(fresh=True)
+        await pool.acquire(CALL, fresh=True)
 
 
 async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_a_while(tmp_path: Path) -> None:
@@ -226,13 +228,13 @@ async def test_a_slurmrestd_that_takes_no_more_connections_is_unreachable_after_
         )
         pool = Pool(settings, asyncio.get_running_loop())
         with pytest.raises(UpstreamUnreachable):
-            await pool.acquire(fresh=True)
+            await pool.acquire(CALL, fresh=True)
         assert pool.taken == 0
 
 
 async def test_a_connection_that_idles_too_long_is_closed(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
     pool = Pool(changed(cluster, pool_idle=0.02), asyncio.get_running_loop())
-    held = [await used(await pool.acquire(fresh=True)) for _ in range(2)]
+    held = [await used(await pool.acquire(CALL, fresh=True)) for _ in range(2)]
     for connection in held:
         pool.release(connection)
     await fakes.until(lambda: slurm.open == 0)
@@ -240,13 +242,13 @@ async def test_a_connection_that_idles_too_long_is_closed(cluster: Cluster, slur
 
 
 async def test_closing_the_pool_closes_what_idles(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
-    pool.release(await used(await pool.acquire(fresh=True)))
+    pool.release(await used(await pool.acquire(CALL, fresh=True)))
     pool.close()
     await fakes.until(lambda: slurm.open == 0)
 
 
 async def test_what_is_released_after_the_pool_was_closed_is_closed(pool: Pool, slurm: fakes.FakeSlurmrestd) -> None:
-    connection = await used(await pool.acquire(fresh=True))
+    connection = await used(await pool.acquire(CALL, fresh=True))
     pool.close()
     pool.release(connection)
     await fakes.until(lambda: slurm.open == 0)
@@ -254,12 +256,209 @@ async def test_what_is_released_after_the_pool_was_closed_is_closed(pool: Pool, 
 
 
 async def test_a_kept_connection_whose_end_the_loop_has_not_seen_yet_is_not_used(pool: Pool) -> None:
-    first = await used(await pool.acquire(fresh=False))
+    first = await used(await pool.acquire(CALL, fresh=False))
     pool.release(first)
     ours = first._transport.get_extra_info("socket") if first._transport else None
     assert ours is not None
     with socket.socket(fileno=os.dup(ours.fileno())) as same:
         same.shutdown(socket.SHUT_RD)  # the kernel knows it at once, the loop only when it next looks
-    second = await pool.acquire(fresh=False)
+    second = await pool.acquire(CALL, fresh=False)
     assert second is not first
     pool.release(second)
+
+
+# Turns.
+
+
+def call(user: str) -> Head:
+    return Head(method="GET", target="/slurm/v0.0.38/ping", username=user, token="t")
+
+
+def fair(cluster: Cluster, *, pool: int = 2, workers: int = 1, refused: list[str] | None = None, **settings: int) -> Pool:
+    told = [] if refused is None else refused
+    return Pool(
+        changed(cluster, pool=pool),
+        asyncio.get_running_loop(),
+        fairness=Fairness.model_validate(settings),
+        workers=workers,
+        refused=told.append,
+    )
+
+
+def back(pool: Pool, *connections: Connection) -> None:
+    for connection in connections:
+        connection.close()
+        pool.release(connection)
+
+
+async def queued(pool: Pool, *users: str) -> list[asyncio.Task[Connection]]:
+    """Have somebody wait for each name, one after the other."""
+    tasks = []
+    for user in users:
+        before = pool.waiting
+        tasks.append(asyncio.create_task(pool.acquire(call(user))))
+        await fakes.until(lambda before=before: pool.waiting == before + 1)  # type: ignore[misc]  # mypy does not know what a default is of
+    return tasks
+
+
+async def test_one_person_may_have_so_many_calls_and_another_one_goes_past_them(cluster: Cluster) -> None:
+    pool = fair(cluster, pool=3, per_user=2)
+    held = [await pool.acquire(call("alice")) for _ in range(2)]
+    third = (await queued(pool, "alice"))[0]
+    bobs = await pool.acquire(call("bob"))
+    assert (pool.taken, pool.waiting, pool.held_back) == (3, 1, 1)
+    back(pool, held[0])
+    back(pool, await third, held[1], bobs)
+    assert (pool.taken, pool.waiting) == (0, 0)
+
+
+async def test_who_waits_goes_in_turn_with_the_others(cluster: Cluster) -> None:
+    pool, order = fair(cluster, pool=1), []
+    held = await pool.acquire(call("alice"))
+    tasks = await queued(pool, "alice", "alice", "alice", "bob")
+
+    def hand_on(task: asyncio.Task[Connection]) -> None:
+        order.append(task.result().user)
+        back(pool, task.result())
+
+    for task in tasks:
+        task.add_done_callback(hand_on)
+    back(pool, held)
+    await fakes.until(lambda: len(order) == 4)
+    assert (order, pool.taken) == (["alice", "bob", "alice", "alice"], 0)
+
+
+async def test_each_worker_has_its_share_of_what_one_person_may_have(cluster: Cluster) -> None:
+    pool = fair(cluster, pool=8, workers=4, per_user=8)
+    held = [await pool.acquire(call("alice")) for _ in range(2)]
+    waiting = (await queued(pool, "alice"))[0]
+    back(pool, held[0])
+    back(pool, held[1], await waiting)
+
+
+BOUNDS = [
+    ({"per_user": 1, "waiting_per_user": 2}, TooManyCalls, "full_waiting_per_user"),
+    ({"per_user": 1, "waiting": 2}, UpstreamBusy, "full_waiting"),
+]
+
+
+@pytest.mark.parametrize(("settings", "refusal", "reason"), BOUNDS)
+async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(
+    cluster: Cluster, settings: dict[str, int], refusal: type[Refusal], reason: str
+) -> None:
+    refused: list[str] = []
+    pool = fair(cluster, refused=refused, **settings)
+    held = await pool.acquire(call("alice"))
+    waiting = await queued(pool, "alice", "alice")
+    with pytest.raises(refusal) as caught:
+        await pool.acquire(call("alice"))
+    assert (dict(caught.value.headers), pool.waiting, refused) == ({"Retry-After": "2"}, 2, [reason])
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    back(pool, held)
+    assert (pool.taken, pool.waiting) == (0, 0)
+
+
+async def test_who_waits_too_long_is_told_when_to_come_back(cluster: Cluster) -> None:
+    refused: list[str] = []
+    pool = fair(changed(cluster, pool_wait=0.01), refused=refused, per_user=1)
+    held = await pool.acquire(call("alice"))
+    with pytest.raises(UpstreamBusy) as caught:
+        await pool.acquire(call("alice"))
+    back(pool, held)
+    assert (dict(caught.value.headers), refused) == ({"Retry-After": "2"}, ["waited_too_long"])
+
+
+async def test_what_is_free_is_had_at_once(cluster: Cluster) -> None:
+    pool = fair(cluster, per_user=1)
+    assert pool.at_once(CALL) is None  # nothing is kept yet
+    first = await used(await pool.acquire(CALL))
+    pool.release(first)
+    assert pool.at_once(CALL) is first
+    assert (pool.at_once(CALL), pool.at_once(call("bob")), pool.taken) == (None, None, 1)
+    back(pool, first)
+    assert (pool.at_once(CALL), pool.taken) == (None, 0)
+
+
+# Breaker.
+
+
+async def test_after_some_failures_nobody_is_sent_and_everybody_who_waits_is_told(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
+    refused: list[str] = []
+    pool = fair(changed(cluster, breaker_open=60.0), pool=1, refused=refused)
+    held = await pool.acquire(CALL)
+    waiting = await queued(pool, *"abcde")
+    await slurm.stop()
+    back(pool, held)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    with pytest.raises(UpstreamUnreachable) as caught:
+        await pool.acquire(CALL)
+    causes = [outcome.cause for outcome in outcomes if isinstance(outcome, UpstreamUnreachable)]
+    assert causes[3:] == ["breaker_open"] * 2
+    assert all(cause.startswith("connect failed") for cause in causes[:3])
+    assert (caught.value.cause, dict(caught.value.headers), pool.taken, pool.waiting) == ("breaker_open", {"Retry-After": "60"}, 0, 0)
+    assert refused == ["breaker_open"] * 3
+    pool.close()
+
+
+async def test_an_answer_to_the_first_question_lets_the_next_call_in(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
+    pool = fair(changed(cluster, breaker_open=0.02, breaker_failures=1))
+    await slurm.stop()
+    with pytest.raises(UpstreamUnreachable):
+        await pool.acquire(CALL)
+    slurm.path.unlink(missing_ok=True)
+    await slurm.start()
+    await fakes.until(lambda: pool.endpoints[0].breaker.due(asyncio.get_running_loop().time()))
+    connection = await pool.acquire(CALL)
+    assert [request.line for request in slurm.seen] == ["GET /slurm/v0.0.38/diag HTTP/1.1"]
+    back(pool, connection)
+    pool.close()
+
+
+async def test_while_the_question_is_asked_whoever_lent_it_the_name_waits_and_the_others_are_refused(
+    cluster: Cluster, slurm: fakes.FakeSlurmrestd
+) -> None:
+    pool = fair(changed(cluster, breaker_open=0.001))
+    gate = fakes.Gate()
+    slurm.behaviour = gate
+    pool.checkup._trip(pool.endpoints[0])
+    await fakes.until(lambda: pool.endpoints[0].breaker.due(asyncio.get_running_loop().time()))
+    first = (await queued(pool, "alice"))[0]
+    with pytest.raises(UpstreamUnreachable):
+        await pool.acquire(call("bob"))
+    gate.open.set()
+    back(pool, await first)
+    back(pool, await pool.acquire(call("bob")))
+    pool.close()
+
+
+# Several.
+
+
+async def test_calls_are_spread_over_all(cluster_of_two: Cluster) -> None:
+    pool = fair(cluster_of_two)
+    held = [await pool.acquire(CALL) for _ in range(4)]
+    assert [endpoint.taken for endpoint in pool.endpoints] == [2, 2]
+    back(pool, *held)
+    pool.close()
+
+
+async def test_where_one_cannot_be_reached_the_call_goes_to_the_other(cluster_of_two: Cluster, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    pool = fair(cluster_of_two)
+    await slurms[0].stop()
+    for _ in range(10):
+        connection = await pool.acquire(CALL)
+        assert connection.origin.number == 1
+        back(pool, connection)
+    pool.close()
+
+
+async def test_where_none_can_be_reached_each_is_tried_once(cluster_of_two: Cluster, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    pool = fair(changed(cluster_of_two, breaker_failures=100))
+    for slurm in slurms:
+        await slurm.stop()
+    with pytest.raises(UpstreamUnreachable):
+        await pool.acquire(CALL)
+    assert (pool.taken, all(endpoint.troubled for endpoint in pool.endpoints)) == (0, True)
+    pool.close()

@@ -74,6 +74,22 @@ def test_changes_tell_what_is_new_what_has_another_state_and_what_is_gone() -> N
     ]
 
 
+def test_tasks_that_wait_are_told_apart_although_they_share_an_id() -> None:
+    def tasks(*told: tuple[str, str]) -> list[JobState]:
+        return job_states(lists.answer(42, "jobs", [{"job_id": job_id, "state": [word]} for job_id, word in told]))
+
+    found = changes(tasks(("2_0", "PENDING"), ("2_1", "PENDING")), tasks(("2_0", "PENDING"), ("3_1", "RUNNING")))
+    assert [(change.kind, change.job.job_id, change.job.array_task) for change in found] == [("gone", 2, "1"), ("new", 3, "1")]
+
+
+def test_an_array_of_which_fewer_wait_is_the_same_job() -> None:
+    def array(waiting: str) -> list[JobState]:
+        job = lists.job(42, 2, "PENDING", array_job_id=lists.number(42, 2), array_task_string=waiting)
+        return job_states(lists.answer(42, "jobs", [job]))
+
+    assert changes(array("0-9%2"), array("1-9%2")) == []
+
+
 STATES = st.dictionaries(st.integers(1, 20), st.sampled_from(["PENDING", "RUNNING", "COMPLETED"]))
 
 

@@ -26,6 +26,7 @@ from gateway.store.known import KnownAddressStore
 from gateway.store.migrate import migrate
 from gateway.store.sessions import SessionRow, SessionStore
 from gateway.store.spent import SpentStore
+from gateway.store.submissions import SubmissionRow, SubmissionStore
 from gateway.store.tables import metadata
 from gateway.store.tickets import TicketRow, TicketStore
 from tests.postgres import Cluster
@@ -34,7 +35,7 @@ from tests.unit.conftest import sqlite_store
 NOW = 1_700_000_000.0
 STEP = int(NOW // 30)
 LATER = NOW + 3600
-REVISION = "0002"
+REVISION = "0003"
 EVERYTHING = Wanted(sessions=True, tokens=True, recovery_codes=True)
 SESSION = SessionRow(
     id="s1",
@@ -59,6 +60,9 @@ PENDING = replace(ALICE, id="p", name="tablet", confirmed_at=None)
 AHEAD = replace(ALICE, id="b", username="bob", last_step=STEP + 9000, last_used_at=NOW)
 CODES = (b"1" * 32, b"2" * 32)
 TICKET = TicketRow(id="t", ticket_sha256=b"t" * 32, username="carol", created_at=NOW, expires_at=NOW + 86400)
+SUBMITTED = SubmissionRow(
+    username="alice", cluster="demo", key_sha256=b"k" * 32, attempt="a", request_sha256=b"r" * 32, mark="m", created_at=NOW, held_until=NOW
+)
 LIMIT = Limit(scope="code", key="alice", allowed=1, window=86400)
 
 
@@ -74,6 +78,8 @@ async def fill(database: Database) -> None:
     await SpentStore(database).spend("munge", b"m" * 32, now=NOW, expires_at=LATER + 86400)
     await KnownAddressStore(database).note("alice", "192.0.2.7", NOW, 86400)
     await AttemptStore(database).reserve("x", (LIMIT,), NOW)
+    await SubmissionStore(database).claim(SUBMITTED, forget_before=0.0, most=1)
+    await SubmissionStore(database).settle(replace(SUBMITTED, status=200, answer=b"\x00\xff", job_id=2**40))
 
 
 async def saved(database: Database) -> io.BytesIO:
@@ -119,7 +125,7 @@ async def other(backend: str, tmp_path: Path, cluster: Cluster) -> AsyncIterator
 async def test_a_backup_says_what_it_is_and_how_many_rows_it_has(full: Database) -> None:
     lines = (await saved(full)).getvalue().splitlines(keepends=True)
     first, last = json.loads(lines[0]), json.loads(lines[-1])
-    assert first == {"format": "slurm-gateway state", "version": 1, "revision": "0002", "at": NOW}
+    assert first == {"format": "slurm-gateway state", "version": 1, "revision": "0003", "at": NOW}
     assert last["end"]["sha256"] == hashlib.sha256(b"".join(lines[:-1])).hexdigest()
     assert {name: count for name, count in last["end"]["rows"].items() if count} == await counts(full)
 
@@ -127,8 +133,8 @@ async def test_a_backup_says_what_it_is_and_how_many_rows_it_has(full: Database)
 async def test_what_is_asked_for_moves_to_another_database_as_it_was(full: Database, other: Database) -> None:
     outcome = await restore(other, Reader(await saved(full), REVISION), EVERYTHING, replace=False, now=LATER)
     before, after = await everything(full), await everything(other)
-    assert {name: after[name] for name in ("attempts", "spent", "known_addresses", "recovery_codes")} == {
-        name: before[name] for name in ("attempts", "spent", "known_addresses", "recovery_codes")
+    assert {name: after[name] for name in ("attempts", "spent", "known_addresses", "recovery_codes", "submissions")} == {
+        name: before[name] for name in ("attempts", "spent", "known_addresses", "recovery_codes", "submissions")
     }
     assert [await SessionStore(other).find(row.token_sha256) for row in (SESSION, TOKEN, OVER)] == [SESSION, TOKEN, None]
     assert {name: count for name, count in outcome.restored.items() if count} == await counts(other)
@@ -150,7 +156,7 @@ async def test_codes_of_before_and_of_this_moment_are_used_up(full: Database, ot
 
 async def test_what_may_have_been_ended_or_used_since_is_left_out(full: Database, other: Database) -> None:
     outcome = await restore(other, Reader(await saved(full), REVISION), Wanted(), replace=False, now=NOW)
-    assert await counts(other) == {"authenticators": 2, "attempts": 1, "known_addresses": 1, "spent": 1}
+    assert await counts(other) == {"authenticators": 2, "attempts": 1, "known_addresses": 1, "spent": 1, "submissions": 1}
     assert {name: count for name, count in outcome.left_out.items() if count} == {
         "sessions": 3,
         "accounts": 1,
@@ -208,7 +214,7 @@ async def test_with_replace_what_was_there_goes(full: Database) -> None:
     file = await saved(full)
     await AuthenticatorStore(full).add(replace(ALICE, id="e", username="eve"), most=1)
     await restore(full, Reader(file, REVISION), Wanted(), replace=True, now=NOW)
-    assert await counts(full) == {"authenticators": 2, "attempts": 1, "known_addresses": 1, "spent": 1}
+    assert await counts(full) == {"authenticators": 2, "attempts": 1, "known_addresses": 1, "spent": 1, "submissions": 1}
     assert await AuthenticatorStore(full).of("eve") == ()
 
 

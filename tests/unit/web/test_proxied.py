@@ -12,27 +12,30 @@ from typing import cast
 import pytest
 from aiohttp import web
 
-from gateway.config import Cluster, Secret, Server
+from gateway.config import Cluster, Secret, Server, Views
 from gateway.config import Reads as ReadsSettings
-from gateway.errors import CredentialsRequired
+from gateway.errors import BadRequest, CredentialsRequired
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
 from gateway.policy.rules import BUILT_IN, Rules
 from gateway.proxy.forward import Upstream
 from gateway.proxy.recency import Recency
+from gateway.proxy.workshop import Workshop
 from gateway.sessions.sessions import Identity
 from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
 from gateway.slurm.minting import Minter
 from gateway.slurm.names import NameRules, Subject
 from gateway.web.authority import Authority
-from gateway.web.call import ClusterAccess
-from gateway.web.carrying import Carrier
+from gateway.web.call import Call, ClusterAccess
+from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
+from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
-from gateway.web.uploads import Uploads
+from gateway.web.uploads import Upload, Uploads
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -49,6 +52,7 @@ class Way:
     upstream: Upstream
     known: bool = True
     before: list[web.StreamResponse] = field(default_factory=list)
+    keyed: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     async def require_trail(self) -> None:
         """Let everything be written down."""
@@ -66,6 +70,12 @@ class Way:
             second_factor_at=0.0,
             groups=frozenset({REQUIRED}),
         )
+
+    async def answer(self, call: Call, key: str, upload: Upload, _content_type: str | None) -> Answer:
+        """Stand where submissions with keys go."""
+        pieces = [] if upload.pieces is None else [piece async for piece in upload.pieces]
+        self.keyed.append((call.path, key, b"".join(pieces)))
+        return Answer(status=200, headers={}, content=b"")
 
     async def go(self, request: web.Request) -> tuple[web.StreamResponse, Context]:
         context = open_context(request, SETTINGS)
@@ -91,9 +101,22 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
+            mending=Mending(enabled=True),
             carrier=carrier,
-            reads=Reads(settings=ReadsSettings(enabled=False), carrier=carrier, shared_paths={"main": ()}, recency=recency, metrics=Metrics()),
+            reads=cast(
+                "Waits",
+                Reads(
+                    settings=ReadsSettings(enabled=False),
+                    views=Views(),
+                    workshop=Workshop(Views()),
+                    carrier=carrier,
+                    shared_paths={"main": ()},
+                    recency=recency,
+                    metrics=Metrics(),
+                ),
+            ),
             recency=recency,
+            keyed=cast("Keyed", way),
         )
         yield way
         assert upstream.pool.taken == 0
@@ -132,3 +155,23 @@ async def test_a_small_answer_is_given_back_and_not_begun(way: Way, make: Make) 
 async def test_a_small_answer_holds_no_connection_while_its_client_reads(way: Way, make: Make) -> None:
     await way.go(make(target="/slurm/v0.0.38/ping"))
     assert way.upstream.pool.taken == 0
+
+
+KEY = [("Idempotency-Key", '"k"')]
+
+
+async def test_a_submission_with_a_key_goes_where_those_go(way: Way, make: Make) -> None:
+    await way.go(make("POST", SUBMIT, KEY))
+    assert (way.keyed, way.slurm.connections) == ([(SUBMIT, "k", b"")], 0)
+
+
+@pytest.mark.parametrize(("method", "target"), [("POST", "/slurm/v0.0.38/job/7"), ("DELETE", "/slurm/v0.0.38/job/7"), ("GET", "/slurm/v0.0.38/ping")])
+async def test_on_other_calls_a_key_means_nothing(way: Way, make: Make, method: str, target: str) -> None:
+    await way.go(make(method, target, [("Idempotency-Key", "not a key, and twice"), *KEY]))
+    assert (way.keyed, way.slurm.connections) == ([], 1)
+
+
+async def test_a_key_that_is_none_submits_nothing(way: Way, make: Make) -> None:
+    with pytest.raises(BadRequest):
+        await way.go(make("POST", SUBMIT, [*KEY, *KEY]))
+    assert (way.keyed, way.slurm.connections) == ([], 0)

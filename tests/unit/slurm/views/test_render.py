@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Refusal
 from gateway.slurm.body import PACK_FROM, Body, pack, unpack
 from gateway.slurm.views.cursor import decode
 from gateway.slurm.views.render import Rendered, render
@@ -187,3 +188,17 @@ def test_a_list_beyond_the_limit_is_not_unpacked() -> None:
 def test_a_body_that_is_not_what_it_says_is_refused() -> None:
     with pytest.raises(ListNotUnderstood):
         render(View(listing=Listing.JOBS, version=42), Body(data=b"{}", compressed=True, size=2), 10)
+
+
+WHOLE = lists.answer(42, "jobs", [lists.job(42, 1), lists.job(42, 2, "PENDING", name="ä")])
+
+
+@given(st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=4) | st.sampled_from([b'"', b"{", b"]", b"null", b"\\", b"1e999", b"-"]))
+def test_whatever_becomes_of_the_bytes_there_is_an_answer_or_a_refusal(place: int, cut: int, put: bytes) -> None:
+    body = WHOLE[:place] + put + WHOLE[place + cut :]
+    every = {"users": frozenset({"alice"}), "states": frozenset({"RUNNING"}), "partitions": frozenset({"main"}), "names": frozenset({"job-1"})}
+    for form in Form:
+        for asked in ({}, {"limit": 1}, every, {"fields": ("job_id", "name", "priority.number", "job_resources")}):
+            with contextlib.suppress(Refusal):
+                shown = rendered(body, form=form, **asked)
+                assert shown.count <= 3

@@ -64,6 +64,10 @@ def test_members_are_those_of_an_object() -> None:
     assert bytes(members["a"]) == b'{"b": 1}'
 
 
+def test_a_member_whose_name_is_not_utf8_does_not_hide_the_others() -> None:
+    assert set(values.members(b'{"\xff": 1, "a": 2}') or ()) == {"\ufffd", "a"}
+
+
 @pytest.mark.parametrize("value", [b"", b"[]", b"1", b"null", b'"a"'])
 def test_what_is_no_object_has_no_members(value: bytes) -> None:
     assert values.members(value) is None
