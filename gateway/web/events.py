@@ -184,6 +184,8 @@ class _Stream:
         for piece in feed.history.after(self._place, self._choice):
             if self.guest.ended is not None:
                 break
+            if sent:
+                await asyncio.sleep(0)  # those who read as fast as this writes leave nobody else their turn
             if piece.data:
                 await self.write(piece.data)
             self._place = piece.last
