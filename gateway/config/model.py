@@ -349,6 +349,7 @@ class Views(Section):
     """What the gateway makes of lists itself: `fields`, filters, pages, NDJSON and CSV. It happens in a process of its own."""
 
     waiting: int = Field(64, ge=1, le=10_000, description="views of a worker that wait for their turn; more are refused with 429")
+    waiting_per_user: int = Field(16, ge=1, le=10_000, description="those of one person; their turns alternate with those of others")
     timeout: Duration = Field(30.0, description="longest time for one view")
     max_limit: int = Field(10_000, ge=1, le=1_000_000, description="the largest `limit` of a page")
     max_fields: int = Field(100, ge=1, le=1000, description="how many `fields` one request may name")
@@ -359,11 +360,16 @@ class Views(Section):
 class Events(Section):
     """Telling of changes instead of being asked for them: server-sent events, and reads that wait."""
 
-    interval: Duration = Field(1.0, description="how often the list of jobs is looked at while somebody listens")
+    interval: Duration = Field(
+        1.0, description="how often the list of jobs is looked at while somebody listens; a list that takes longer, half the time"
+    )
     heartbeat: Duration = Field(15.0, description="an idle stream gets a comment this often, so that nothing on its way takes it for dead")
     history: int = Field(10_000, ge=0, le=1_000_000, description="events of a cluster that are kept for `Last-Event-ID`")
-    listeners: int = Field(2000, ge=1, le=100_000, description="streams that a worker serves at once")
-    listeners_per_user: int = Field(1000, ge=1, le=100_000, description="streams and waiting reads of one person at once, in a worker")
+    keep: Duration = Field(
+        300.0, description="how long they are kept when nobody listens any more; not longer than slurm.conf's MinJobAge, or jobs may be missed"
+    )
+    listeners: int = Field(2000, ge=1, le=100_000, description="streams and waiting reads that a worker serves at once; more are refused with 429")
+    listeners_per_user: int = Field(1000, ge=1, le=100_000, description="streams and waiting reads of one person at once, in a worker; then 429")
     max_wait: Duration = Field(120.0, description="the longest `wait` of a read")
 
 

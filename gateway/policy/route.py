@@ -21,6 +21,7 @@ _CHANGING_GET = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/(?:reconfigure|job
 _JOB = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/job/([0-9]{1,10})(?:/requeue)?")
 _SUBMIT = re.compile(r"/slurm/([^/]+)/job/submit")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_EVENTS = re.compile(r"(?:/clusters/[^/]+)?/events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,13 @@ class Route:
 
 
 def is_proxied(path: str) -> bool:
-    """Tell whether a canonical ``path`` belongs to Slurm: /slurm/…, /slurmdb/…, the OpenAPI documents, or those of a named cluster."""
-    return path.startswith(("/slurm/", "/slurmdb/", "/clusters/")) or path in OPENAPI
+    """Tell whether a canonical ``path`` belongs to Slurm: /slurm/…, /slurmdb/…, the OpenAPI documents, /events, or those of a named cluster."""
+    return path.startswith(("/slurm/", "/slurmdb/", "/clusters/")) or path in OPENAPI or path == "/events"
 
 
 def route(path: str, method: str, default_cluster: str, clusters: Container[str]) -> Route:
     """Return where ``path`` leads; raise NotFound for what is not Slurm's or no cluster of ours, MethodNotAllowed for other methods."""
-    cluster, inner = default_cluster, path
-    if path.startswith("/clusters/") and (named := _CLUSTER.fullmatch(path)):
-        cluster, inner = named[1], named[2]
-    if cluster not in clusters:
-        raise NotFound(
-            "no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster."
-        )
+    cluster, inner = _within(path, default_cluster, clusters)
     if inner not in OPENAPI and (_CALL.fullmatch(inner) is None or _NO_CALL.fullmatch(inner)):
         raise NotFound("no_such_path")
     takes = methods_of(inner)
@@ -52,6 +47,28 @@ def route(path: str, method: str, default_cluster: str, clusters: Container[str]
         allow = ", ".join(takes)
         raise MethodNotAllowed("method_not_allowed", detail=f"This call takes {allow}.", hint=f"Use one of {allow}.", headers=(("Allow", allow),))
     return Route(cluster, inner)
+
+
+def is_events(path: str) -> bool:
+    """Tell whether a canonical ``path`` is that of the events of a cluster, named or not."""
+    return _EVENTS.fullmatch(path) is not None
+
+
+def events_cluster(path: str, default_cluster: str, clusters: Container[str]) -> str:
+    """Return the cluster whose events ``path`` means; raise NotFound when there is none of that name."""
+    return _within(path, default_cluster, clusters)[0]
+
+
+def _within(path: str, default_cluster: str, clusters: Container[str]) -> tuple[str, str]:
+    """Return the cluster's name, and the path without it; raise NotFound."""
+    cluster, inner = default_cluster, path
+    if path.startswith("/clusters/") and (named := _CLUSTER.fullmatch(path)):
+        cluster, inner = named[1], named[2]
+    if cluster not in clusters:
+        raise NotFound(
+            "no_such_cluster", detail="The gateway knows no cluster of that name.", hint="Leave /clusters/NAME out for the default cluster."
+        )
+    return cluster, inner
 
 
 def methods_of(path: str) -> tuple[str, ...]:

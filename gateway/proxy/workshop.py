@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -18,6 +19,7 @@ import structlog
 
 from gateway.config import Views
 from gateway.errors import InternalError, Refusal, TooManyCalls, Unavailable
+from gateway.proxy.fairness import Turns
 from gateway.proxy.workbench import HEADER, Outcome
 
 logger = structlog.get_logger()
@@ -62,32 +64,35 @@ class Workshop:
     def __init__(self, settings: Views) -> None:
         self._settings = settings
         self._bench: _Bench | None = None
-        self._turn = asyncio.Lock()
+        self._turn = _Turn(settings)
         self._calls: set[asyncio.Task[Outcome]] = set()
         self._burials: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def run(self, work: Callable[[*Given], Made], *given: *Given) -> Made:
+    async def run(self, work: Callable[[*Given], Made], *given: *Given, user: str = "") -> Made:
         """Return what ``work``, a function at the top of a module, returns when it is given ``given``; raise the Refusal that it raises.
 
+        Those who wait go in turn from ``user`` to user; what is for all of them is for none.
         Both travel pickled, and so does the result, which is made of values of ours and the language's. Whoever is cancelled while they wait
         gives up their place; what has begun is done to its end. Raises TooManyCalls, WorkTooLong, WorkFailed, and InternalError when ``work``
         raises anything but a Refusal.
         """
         if self._closed:
             raise Unavailable("workshop: closed")
-        if len(self._calls) > self._settings.waiting:
-            raise TooManyCalls("workshop: the queue is full", headers=(("Retry-After", _RETRY_AFTER),))
+        ticket = self._turn.take(user)
         begun = asyncio.Event()
-        call = asyncio.create_task(self._serve(pickle.dumps((work, given), protocol=pickle.HIGHEST_PROTOCOL), begun))
+        call = asyncio.create_task(self._serve(pickle.dumps((work, given), protocol=pickle.HIGHEST_PROTOCOL), begun, ticket))
         self._calls.add(call)
         call.add_done_callback(self._done)
+        # Not within the task: one that is cancelled before its first step would never give the turn back.
+        call.add_done_callback(lambda _: self._turn.give_back(ticket))
         try:
             outcome = await asyncio.shield(call)
         except asyncio.CancelledError:
             if not begun.is_set():
                 call.cancel()
                 self._calls.discard(call)
+                self._turn.give_back(ticket)
             raise
         if outcome.refusal is not None:
             raise outcome.refusal
@@ -112,27 +117,30 @@ class Workshop:
         if not call.cancelled():
             call.exception()  # whoever waited for it may have gone
 
-    async def _serve(self, message: bytes, begun: asyncio.Event) -> Outcome:
-        async with self._turn:
-            begun.set()
-            if self._closed:
-                raise Unavailable("workshop: closed")
-            try:
-                async with asyncio.timeout(self._settings.timeout):
-                    outcome = await self._exchange(message)
-            except TimeoutError as error:
-                self._replace("timeout", kill=True)
-                raise WorkTooLong("workshop: the time is over") from error
-            except Exception as error:
-                # Whatever it is: what the process says from now on may belong to anything.
-                self._replace("failed", kill=True)
-                raise WorkFailed(f"workshop: {type(error).__name__}: {error}") from error
-            except BaseException:
-                self._replace("cancelled", kill=True)
-                raise
-            if outcome.held > self._settings.memory:
-                self._replace("memory", kill=False)
-            return outcome
+    async def _serve(self, message: bytes, begun: asyncio.Event, ticket: _Ticket) -> Outcome:
+        await ticket.called
+        begun.set()
+        return await self._work(message)
+
+    async def _work(self, message: bytes) -> Outcome:
+        if self._closed:
+            raise Unavailable("workshop: closed")
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                outcome = await self._exchange(message)
+        except TimeoutError as error:
+            self._replace("timeout", kill=True)
+            raise WorkTooLong("workshop: the time is over") from error
+        except Exception as error:
+            # Whatever it is: what the process says from now on may belong to anything.
+            self._replace("failed", kill=True)
+            raise WorkFailed(f"workshop: {type(error).__name__}: {error}") from error
+        except BaseException:
+            self._replace("cancelled", kill=True)
+            raise
+        if outcome.held > self._settings.memory:
+            self._replace("memory", kill=False)
+        return outcome
 
     async def _exchange(self, message: bytes) -> Outcome:
         if self._bench is None:
@@ -149,6 +157,50 @@ class Workshop:
         burial = asyncio.create_task(_buried(bench, why))
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A place in the queue; ``called`` is done when its turn has come, and ``is_back`` when it has been given back."""
+
+    user: str
+    called: asyncio.Future[None]
+    is_back: bool = False
+
+
+class _Turn:
+    """One piece of work at a time, and those that wait by turns of their users."""
+
+    def __init__(self, settings: Views) -> None:
+        self._turns: Turns[_Ticket] = Turns(per_user=1, waiting_per_user=settings.waiting_per_user, waiting=settings.waiting)
+        self.busy = False
+
+    def take(self, user: str) -> _Ticket:
+        """Return a ticket; raise TooManyCalls when too many wait."""
+        ticket = _Ticket(user, asyncio.get_running_loop().create_future())
+        if not self.busy and self._turns.enter(user):
+            self.busy = True
+            ticket.called.set_result(None)
+        elif full := self._turns.queue(user, ticket):
+            raise TooManyCalls(f"workshop: the queue is full ({full.value})", headers=(("Retry-After", _RETRY_AFTER),))
+        return ticket
+
+    def give_back(self, ticket: _Ticket) -> None:
+        """Take a ticket back: the next one's turn has come, or this one waits no more."""
+        if ticket.is_back:
+            return
+        ticket.is_back = True
+        if ticket.called.cancelled() or not ticket.called.done():
+            self._turns.withdraw(ticket.user, ticket)
+            return
+        self._turns.leave(ticket.user)
+        self.busy = False
+        while not self.busy and (following := self._turns.next()) is not None:
+            if following.called.done():  # cancelled, and about to withdraw
+                self._turns.leave(following.user)
+            else:
+                self.busy = True
+                following.called.set_result(None)
 
 
 async def _started() -> _Bench:

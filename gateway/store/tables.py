@@ -137,7 +137,7 @@ submissions = Table(
     # Names this sending among those that the key has had: a key is sent anew only when it is certain that the last sending made no job.
     Column("attempt", String(32), nullable=False),
     Column("request_sha256", LargeBinary(32), nullable=False),
-    # What stands in the job's comment, or nothing.
+    # What stands in the job's comment; empty where the job has one of its own.
     Column("mark", String(40), nullable=False),
     Column("created_at", Double, nullable=False, index=True),
     Column("held_until", Double, nullable=False),

@@ -31,7 +31,7 @@ from gateway.policy.route import METHODS, changes_something, is_proxied, methods
 from gateway.web import problem
 from gateway.web.context import Context, Handler, Routes, holds_secret, open_context
 from gateway.web.cors import Cors
-from gateway.web.proxied import ProxiedHandler
+from gateway.web.slurm import SlurmHandler
 
 logger = structlog.get_logger()
 
@@ -44,6 +44,8 @@ _VERSIONS = (HttpVersion10, HttpVersion11)
 # The paths of ours where HEAD is GET without a body. None is here whose GET streams or hands something out.
 _HEADED = frozenset({"/auth/session", "/auth/sessions", "/auth/tokens", "/auth/totp", "/health/live"})
 _COUNTED = frozenset({*METHODS, "HEAD", "OPTIONS"})
+# What is refused in the form that Slurm's clients show.
+_LIKE_SLURM = frozenset({"slurm", "events"})
 
 
 class FrontDoor:
@@ -53,7 +55,7 @@ class FrontDoor:
         self,
         *,
         own: Iterable[Routes],
-        proxied: ProxiedHandler,
+        proxied: SlurmHandler,
         audit: AuditTrail,
         metrics: Metrics,
         settings: Server,
@@ -146,7 +148,7 @@ class FrontDoor:
 
     async def _dispatch(self, context: Context) -> web.StreamResponse:
         request = context.request
-        if request.raw_path.startswith(("/slurm", "/openapi", "/clusters")):
+        if request.raw_path.startswith(("/slurm", "/openapi", "/clusters", "/events")):
             context.kind = "slurm"  # a refusal in the form that Slurm's clients show, whatever is wrong with the rest of the path
         if request.version not in _VERSIONS:
             raise BadRequest("http_version", detail="The gateway speaks HTTP/1.0 and HTTP/1.1.")
@@ -222,7 +224,7 @@ class FrontDoor:
         if refusal.cause in _NOBODYS or (isinstance(refusal, Throttled) and refusal.of_nobody):
             context.username = None
         self._metrics.refusals.labels(refusal.reason).inc()
-        response = problem.response(refusal, context.id, proxied=context.kind == "slurm")
+        response = problem.response(refusal, context.id, proxied=context.kind in _LIKE_SLURM)
         self._seal(context, response)
         context.audited = True
         left_out = self._folding.admit(context.address, context.now) if _is_a_strangers(context, refusal) else 0

@@ -52,11 +52,6 @@ class Lost:
     job: JobRequest
     base: str
 
-    @property
-    def mark(self) -> str:
-        """What stands in the job's comment, or nothing."""
-        return self.row.mark if self.job.takes_mark else ""
-
 
 class Verdict(Enum):
     """What a look has found out."""
@@ -84,8 +79,8 @@ _UNKNOWN = Finding(verdict=Verdict.UNKNOWN)
 class Accounts(Protocol):
     """Where it is kept which jobs other keys stand for."""
 
-    async def others(self, row: SubmissionRow, job_ids: Collection[int]) -> tuple[frozenset[int], int]:
-        """Return those of the jobs that other keys of the same person have answered with, and how many others wait for their end."""
+    async def others(self, row: SubmissionRow, job_ids: Collection[int], within: float) -> tuple[frozenset[int], int]:
+        """Return those of the jobs that other keys of the same person have answered with, and how many others from about that time wait."""
         ...
 
 
@@ -148,7 +143,7 @@ class Search:
             return _UNKNOWN
         sought = Sought(
             user=lost.user,
-            mark=lost.mark,
+            mark=lost.row.mark,
             name=lost.job.name,
             comment=lost.job.comment,
             since=lost.row.created_at - self._settings.settle,
@@ -157,12 +152,12 @@ class Search:
         if found := by_mark(listing, sought):
             return Finding(verdict=Verdict.FOUND, job_id=found, meta=listing.meta)
         might_be = alike(listing, sought)
-        taken, waiting = await self._accounts.others(lost.row, {seen.job_id for seen in might_be})
+        taken, waiting = await self._accounts.others(lost.row, {seen.job_id for seen in might_be}, sought.until - sought.since)
         left = [seen for seen in might_be if seen.job_id not in taken]
         if not left:
             return Finding(verdict=Verdict.ABSENT, meta=listing.meta)
         # A job that should have the mark and has not may be another; or a plugin of the site's has changed its comment.
-        if len(left) == 1 and not (lost.mark or waiting) and lost.job.name is not None and lost.job.comment in {None, left[0].comment}:
+        if len(left) == 1 and not (lost.row.mark or waiting) and lost.job.name is not None and lost.job.comment in {None, left[0].comment}:
             return Finding(verdict=Verdict.FOUND, job_id=left[0].job_id, meta=listing.meta)
         return Finding(verdict=Verdict.UNKNOWN, candidates=tuple(seen.job_id for seen in left))
 
@@ -170,7 +165,7 @@ class Search:
         """Return by what people can tell the job."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(lost.row.created_at))
         name = f' has the name "{_printable(lost.job.name)}",' if lost.job.name else ""
-        mark = f' has "{lost.mark}" in its comment,' if lost.mark else ""
+        mark = f' has "{lost.row.mark}" in its comment,' if lost.row.mark else ""
         told = f"The job, if there is one,{name}{mark} and was submitted at {at} or up to {self._token_lifetime:.0f} s later."
         if finding.candidates:
             told += f" It may be one of these: {', '.join(map(str, finding.candidates[:_MOST_CANDIDATES]))}."

@@ -19,9 +19,9 @@ from gateway.web.context import Context
 from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
-from gateway.web.reads import Reads
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
+from gateway.web.waits import Waits
 
 
 class ProxiedHandler:
@@ -37,7 +37,7 @@ class ProxiedHandler:
         uploads: Uploads,
         mending: Mending,
         carrier: Carrier,
-        reads: Reads,
+        reads: Waits,
         recency: Recency,
         keyed: Keyed,
     ) -> None:

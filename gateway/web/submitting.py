@@ -171,7 +171,8 @@ class Submitting:
         if len(submission.content) > self._settings.max_body:
             limit = self._settings.max_body
             raise TooLarge("body_with_key", detail=f"The body of a submission with an {HEADER} has at most {limit} bytes.")
-        send, row = prepare(), self._sending(submission)
+        job = marking.read(submission.content)
+        send, row = prepare(), self._sending(submission, job)
         there = await self._rows.claim(row, forget_before=row.created_at - self._settings.keep, most=self._settings.per_user)
         if isinstance(there, Full):
             raise self._full(there)
@@ -179,7 +180,7 @@ class Submitting:
             raise KeyReused("other_request")
         if there.is_settled:
             return _outcome(there, replayed=True)
-        lost = Lost(user=submission.user, row=there, job=marking.read(submission.content), base=submission.path.rpartition("/job/")[0])
+        lost = Lost(user=submission.user, row=there, job=job, base=submission.path.rpartition("/job/")[0])
         if there.attempt == row.attempt:
             return await self._carry(submission, lost, send, look)
         now = self._clock()
@@ -195,7 +196,7 @@ class Submitting:
 
     # Sending.
 
-    def _sending(self, submission: Submission) -> SubmissionRow:
+    def _sending(self, submission: Submission, job: marking.JobRequest) -> SubmissionRow:
         now = self._clock()
         request = hashlib.sha256(submission.path.encode() + b"\0" + submission.content).digest()
         return SubmissionRow(
@@ -204,14 +205,14 @@ class Submitting:
             key_sha256=hashlib.sha256(submission.key.encode()).digest(),
             attempt=self._random(16),
             request_sha256=request,
-            mark=marking.mark_of(self._random(10)) if self._settings.marker else "",
+            mark=marking.mark_of(self._random(10)) if self._settings.marker and job.takes_mark else "",
             created_at=now,
             held_until=now + _HOLD,
         )
 
     async def _carry(self, submission: Submission, lost: Lost, send: Send, look: Look) -> Outcome:
         """Send what was claimed, and keep what comes of it."""
-        marked = lost.job.marked(lost.mark) if lost.mark else submission.content
+        marked = lost.job.marked(lost.row.mark) if lost.row.mark else submission.content
         async with self._holding(lost.row):
             try:
                 answered = await send(marked)
@@ -267,7 +268,7 @@ class Submitting:
             if finding.verdict is not Verdict.ABSENT:
                 await self._release(lost.row)
                 raise self._unknown(lost, finding)
-        send, new = prepare(), self._sending(submission)
+        send, new = prepare(), self._sending(submission, lost.job)
         if not await self._rows.replace(lost.row, new):
             raise _under_way()
         logger.info("submission_sent_anew", user=new.username, cluster=new.cluster)

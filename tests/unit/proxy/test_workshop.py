@@ -167,7 +167,7 @@ async def test_whoever_is_cancelled_while_they_wait_gives_up_their_place(opened:
 async def test_whoever_is_cancelled_in_the_middle_leaves_no_answer_to_the_next(workshop: Workshop) -> None:
     pid = await workshop.run(os.getpid)
     gone = asyncio.create_task(workshop.run(time.sleep, 0.3))
-    await until(workshop._turn.locked)
+    await until(lambda: workshop._turn.busy)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
@@ -241,7 +241,7 @@ async def test_closing_ends_the_process_and_refuses_who_waits() -> None:
     workshop = Workshop(Views())
     pid = await workshop.run(os.getpid)
     calls = [asyncio.create_task(workshop.run(time.sleep, 60.0)) for _ in range(3)]
-    await until(workshop._turn.locked)
+    await until(lambda: workshop._turn.busy)
     await workshop.close()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
@@ -305,3 +305,33 @@ def test_an_outcome_is_one() -> None:
 def test_an_outcome_comes_whole(size: int) -> None:
     outcome = Outcome(result=(os.urandom(size), "text", [1]), held=1)
     assert _Outcomes.read(bytearray(pickle.dumps(outcome, protocol=5))) == outcome
+
+
+async def test_those_who_wait_go_in_turn_from_user_to_user(workshop: Workshop) -> None:
+    done: list[str] = []
+
+    async def work(user: str) -> None:
+        await workshop.run(sum, (1, 2), user=user)
+        done.append(user)
+
+    first = asyncio.create_task(workshop.run(time.sleep, 0.3, user="busy"))
+    await asyncio.sleep(0)
+    await asyncio.gather(*(work("busy") for _ in range(6)), work("other"), first)
+    assert done.index("other") <= 1
+
+
+async def test_nobody_fills_the_queue_alone(opened: Callable[..., Workshop]) -> None:
+    workshop = opened(waiting_per_user=2)
+    calls = [asyncio.create_task(workshop.run(time.sleep, 0.2, user="busy")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyCalls):
+        await workshop.run(sum, (1, 2), user="busy")
+    assert await workshop.run(sum, (1, 2), user="other") == 3
+    await asyncio.gather(*calls)
+
+
+async def test_a_turn_whose_owner_goes_away_at_once_is_not_lost(workshop: Workshop) -> None:
+    call = asyncio.create_task(workshop.run(sum, (1, 2), user="gone"))
+    await asyncio.sleep(0)
+    call.cancel()
+    assert await workshop.run(sum, (1, 2), user="other") == 3

@@ -129,13 +129,38 @@ async def test_a_person_has_so_many_keys_and_no_more(store: SubmissionStore) -> 
     assert isinstance(await claim(store, replace(ROW, username="bob"), most=3), SubmissionRow)
 
 
-async def test_jobs_of_other_keys_are_told_and_those_that_wait_are_counted(store: SubmissionStore) -> None:
-    for number, job_id in ((1, 11), (2, 12), (3, 0)):
+async def test_what_is_not_counted_each_time_is_counted_in_time(store: SubmissionStore) -> None:
+    for number in range(130):
+        await claim(store, replace(ROW, key_sha256=bytes([number]) * 32), most=130)
+    assert await claim(store, ROW, most=130) == Full(oldest=NOW)
+
+
+async def test_a_replay_is_given_where_there_is_no_room_for_more(store: SubmissionStore) -> None:
+    await claim(store, ROW, most=1)
+    await store.settle(SETTLED)
+    assert await claim(store, replace(ROW, attempt="second"), most=1) == SETTLED
+
+
+async def test_jobs_of_other_keys_are_told(store: SubmissionStore) -> None:
+    for number, job_id in ((1, 11), (2, 12)):
         other = replace(ROW, key_sha256=bytes([number]) * 32)
         await claim(store, other)
-        if job_id:
-            await store.settle(replace(other, status=200, job_id=job_id))
+        await store.settle(replace(other, status=200, job_id=job_id))
     await claim(store, ROW)
-    await claim(store, replace(ROW, username="bob"))
-    assert await store.others(ROW, {11, 13}) == (frozenset({11}), 1)
-    assert await store.others(ROW, ()) == (frozenset(), 0)
+    await store.settle(replace(ROW, status=200, job_id=13))
+    assert await store.others(ROW, {11, 13, 14}, 60.0) == (frozenset({11}), 0)
+    assert await store.others(replace(ROW, username="bob"), {11}, 60.0) == (frozenset(), 0)
+    assert await store.others(replace(ROW, cluster="other"), {11}, 60.0) == (frozenset(), 0)
+
+
+@pytest.mark.parametrize(
+    ("other", "waiting"),
+    [({}, 1), ({"created_at": NOW - 60}, 1), ({"created_at": NOW + 61}, 0), ({"mark": "m"}, 0), ({"username": "bob"}, 0), ({"cluster": "other"}, 0)],
+    ids=str,
+)
+async def test_keys_that_might_stand_for_the_same_job_are_counted(store: SubmissionStore, other: dict[str, str], waiting: int) -> None:
+    row = replace(ROW, mark="")
+    await claim(store, row)
+    await claim(store, replace(row, key_sha256=b"k" * 32, **other))  # type: ignore[arg-type]
+    assert await store.others(row, {11}, 60.0) == (frozenset(), waiting)
+    assert await store.others(row, (), 60.0) == (frozenset(), 0)

@@ -22,7 +22,7 @@ from gateway.policy.path import Target
 from gateway.web.context import Context
 from gateway.web.cors import Cors
 from gateway.web.front import FrontDoor
-from gateway.web.proxied import ProxiedHandler
+from gateway.web.slurm import SlurmHandler
 from tests.unit.web.conftest import Make
 
 Before = Callable[[web.StreamResponse], Awaitable[None]]
@@ -49,7 +49,7 @@ class Inside:
     def door(self) -> FrontDoor:
         return FrontDoor(
             own=(),
-            proxied=cast("ProxiedHandler", self),
+            proxied=cast("SlurmHandler", self),
             audit=cast("AuditTrail", self),
             metrics=self.metrics,
             settings=Server.model_validate({"listen": "unix:/run/gateway.sock"}),

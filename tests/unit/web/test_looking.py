@@ -20,7 +20,7 @@ ROW = SubmissionRow(
     username="alice", cluster="demo", key_sha256=b"k" * 32, attempt="a", request_sha256=b"r" * 32, mark=MARK, created_at=NOW, held_until=NOW
 )
 LOST = Lost(user=Subject(username="alice", uid=1001), row=ROW, job=read(b'{"job": {"name": "a"}}'), base="/slurm/v0.0.38")
-OWN = replace(LOST, job=read(b'{"job": {"name": "a", "comment": "mine"}}'))
+OWN = replace(LOST, row=replace(ROW, mark=""), job=read(b'{"job": {"name": "a", "comment": "mine"}}'))
 # With settings of 30 s and 300 s and a token of 60 s: before this it may still come; after that slurmctld may have forgotten it.
 KNOWN, FORGOTTEN = NOW + 90, NOW + 270
 JOBS, DIAG, RECORDS = "/slurm/v0.0.38/jobs", "/slurm/v0.0.38/diag", "/slurmdb/v0.0.38/jobs"
@@ -65,8 +65,8 @@ class Accounts:
     waiting: int = 0
     failure: Exception | None = None
 
-    async def others(self, row: SubmissionRow, job_ids: Collection[int]) -> tuple[frozenset[int], int]:
-        assert row.key_sha256 == ROW.key_sha256
+    async def others(self, row: SubmissionRow, job_ids: Collection[int], within: float) -> tuple[frozenset[int], int]:
+        assert (row.key_sha256, within) == (ROW.key_sha256, 120.0)
         if self.failure is not None:
             raise self.failure
         return self.known & frozenset(job_ids), self.waiting

@@ -36,6 +36,7 @@ from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
+from gateway.web.waits import Waits
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -103,14 +104,17 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             uploads=Uploads(SETTINGS),
             mending=Mending(Workshop(Views()), enabled=True),
             carrier=carrier,
-            reads=Reads(
-                settings=ReadsSettings(enabled=False),
-                views=Views(),
-                workshop=Workshop(Views()),
-                carrier=carrier,
-                shared_paths={"main": ()},
-                recency=recency,
-                metrics=Metrics(),
+            reads=cast(
+                "Waits",
+                Reads(
+                    settings=ReadsSettings(enabled=False),
+                    views=Views(),
+                    workshop=Workshop(Views()),
+                    carrier=carrier,
+                    shared_paths={"main": ()},
+                    recency=recency,
+                    metrics=Metrics(),
+                ),
             ),
             recency=recency,
             keyed=cast("Keyed", way),
