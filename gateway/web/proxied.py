@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway.policy.path import Target
-from gateway.policy.route import is_submission, route
+from gateway.policy.route import Route, is_submission, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
@@ -21,6 +21,7 @@ from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
+from gateway.web.versions import Versions
 from gateway.web.waits import Waits
 
 
@@ -32,6 +33,7 @@ class ProxiedHandler:
         *,
         doorman: Doorman,
         authority: Authority,
+        versions: Versions,
         clusters: Mapping[str, ClusterAccess],
         default_cluster: str,
         uploads: Uploads,
@@ -43,6 +45,7 @@ class ProxiedHandler:
     ) -> None:
         self._doorman = doorman
         self._authority = authority
+        self._versions = versions
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._uploads = uploads
@@ -57,8 +60,7 @@ class ProxiedHandler:
         identity = await self._doorman.identify(context)
         way = route(target.path, context.request.method, self._default_cluster, self._clusters)
         context.cluster = way.cluster
-        self._authority.permit(context, identity, way)
-        call = Call(
+        called = Call(
             context=context,
             identity=identity,
             cluster=way.cluster,
@@ -68,14 +70,21 @@ class ProxiedHandler:
             query=target.query,
             before_stream=before_stream,
         )
-        if not context.changes:
+        call = await self._versions.real(called)
+        self._authority.permit(context, identity, Route(call.cluster, call.path))
+        response = await self._answer(call)
+        await self._versions.after(call, response)
+        return response
+
+    async def _answer(self, call: Call) -> web.StreamResponse:
+        if not call.context.changes:
             return await self._read(call)
         await self._doorman.require_trail()
         try:
             return await self._change(call)
         finally:
             # Whatever became of it: none of the caller's reads may be answered from before this moment.
-            self._recency.note(way.cluster, identity.username)
+            self._recency.note(call.cluster, call.username)
 
     async def _read(self, call: Call) -> web.StreamResponse:
         async with self._uploads.of(call.context.request):  # refuses what has a body
