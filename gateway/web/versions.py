@@ -6,6 +6,7 @@ Nothing that can go on without waits for it. ``latest`` can not, nor can the wor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ logger = structlog.get_logger()
 _BELIEVED = 300.0
 # After a look, so long until another one because of a doubt, or because it failed.
 _PAUSE = 5.0
+# So long a version is refused by what is known, before that is looked at anew.
+_REFUSING = 30.0
 # The older name is that of releases which do not have the other.
 _DOCUMENTS = ("/openapi/v3", "/openapi")
 _MOST = 32 * 1024 * 1024
@@ -68,7 +71,15 @@ class Versions:
         known = self._of(call)
         if not known.served and _version_of(call.path) == LATEST:
             await asyncio.shield(self._start(known, call))
-        resolved = _resolved(call.path, known.served)
+        try:
+            resolved = _resolved(call.path, known.served)
+        except Refusal:
+            # Slurm may have been upgraded meanwhile; whoever keeps asking for what is gone does not keep us looking.
+            if known.look is None and self._clock() - known.looked < _REFUSING:
+                raise
+            with contextlib.suppress(Refusal):
+                await asyncio.shield(self._start(known, call))
+            resolved = resolve(call.path, known.served)
         call.context.headers.update(resolved.headers)
         if resolved.path == call.path:
             return call

@@ -119,6 +119,32 @@ async def test_after_an_upgrade_the_first_who_hits_the_gap_is_told(site: Site) -
     assert (await site.versions.real(site.call("/slurm/v0.0.42/jobs"))).path == "/slurm/v0.0.42/jobs"
 
 
+async def test_a_version_that_came_with_an_upgrade_is_found_although_another_was_believed(site: Site) -> None:
+    await site.after()
+    site.served = ["v0.0.40", "v0.0.41", "v0.0.42"]
+    with pytest.raises(NotFound):
+        await site.versions.real(site.call("/slurm/v0.0.42/jobs"))
+    site.now += 31
+    assert (await site.versions.real(site.call("/slurm/v0.0.42/jobs"))).path == "/slurm/v0.0.42/jobs"
+
+
+async def test_whoever_keeps_asking_for_what_is_gone_does_not_keep_the_gateway_looking(site: Site) -> None:
+    await site.after()
+    for _ in range(10):
+        with pytest.raises(VersionGone):
+            await site.versions.real(site.call("/slurm/v0.0.35/jobs"))
+        site.now += 4
+    assert len(site.slurm.seen) == 2
+
+
+async def test_a_look_that_fails_leaves_the_refusal_as_it_was(site: Site) -> None:
+    await site.after()
+    site.now += 31
+    site.slurm.behaviour = fakes.hangs_up()
+    with pytest.raises(VersionGone):
+        await site.versions.real(site.call("/slurm/v0.0.35/jobs"))
+
+
 async def test_a_job_that_is_not_there_says_nothing_of_versions(site: Site) -> None:
     await site.after()
     site.now += 60
