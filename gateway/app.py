@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Self, TypeVar
@@ -17,6 +18,7 @@ from gateway.observe.audit.keeping import HeadKeeping
 from gateway.observe.health import Health
 from gateway.observe.metrics import Metrics
 from gateway.policy.rules import Rules
+from gateway.proxy.feed import Feeds
 from gateway.proxy.forward import Upstream
 from gateway.proxy.recency import Recency
 from gateway.proxy.workshop import Workshop
@@ -49,17 +51,24 @@ from gateway.web.auth import AuthHandlers
 from gateway.web.authority import Authority
 from gateway.web.call import ClusterAccess
 from gateway.web.carrying import Carrier
+from gateway.web.company import Company
+from gateway.web.cors import Cors
 from gateway.web.doorman import Doorman
 from gateway.web.enrolment import EnrolmentHandlers, Proofs
+from gateway.web.events import EventsHandler
+from gateway.web.eyes import Sight
 from gateway.web.front import FrontDoor
 from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.sessions import SessionHandlers
+from gateway.web.slurm import SlurmHandler
 from gateway.web.submitting import Submitting
 from gateway.web.tokens import TokenHandlers
 from gateway.web.uploads import Uploads
 from gateway.web.verify import VerifyHandler
+from gateway.web.waits import Waits
 
 logger = structlog.get_logger()
 _T = TypeVar("_T")
@@ -105,18 +114,19 @@ class Application:
                 self._enrol(doorman, login, gate).routes(),
                 VerifyHandler(doorman=doorman, minter=self._clusters[config.slurm.default_cluster].minter).routes() if config.server.verify else {},
             ),
-            proxied=self._proxied(doorman, recency or Recency()),
+            proxied=self._slurm(doorman, recency or Recency()),
             audit=self._audit,
             metrics=self._metrics,
             settings=config.server,
             log_reads=config.log.reads,
             refusal_time=config.throttle.refusal_time,
             folding=Folding(config.audit.refusals_a_minute),
+            cors=Cors(config.cors),
         )
         self.admin = AdminHandler(health=self._health(), metrics=self._metrics, refresh=self._measure)
 
-    def _proxied(self, doorman: Doorman, recency: Recency) -> ProxiedHandler:
-        """Wire what carries Slurm's calls."""
+    def _slurm(self, doorman: Doorman, recency: Recency) -> SlurmHandler:
+        """Wire what carries Slurm's calls, and what tells of Slurm's jobs."""
         config = self._config
         carrier = Carrier(config.server)
         self._submitting = Submitting(SubmissionStore(self._database), config.submissions, token_lifetime=config.slurm.token_lifetime)
@@ -129,16 +139,46 @@ class Application:
             recency=recency,
             metrics=self._metrics,
         )
-        return ProxiedHandler(
+        authority, uploads = Authority(Rules.of(config.policy)), Uploads(config.server)
+        company = self._company = self._accompany(doorman, authority, carrier)
+        proxied = ProxiedHandler(
             doorman=doorman,
-            authority=Authority(Rules.of(config.policy)),
+            authority=authority,
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
-            uploads=Uploads(config.server),
+            uploads=uploads,
+            mending=Mending(enabled=config.slurm.repair),
             carrier=carrier,
-            reads=reads,
+            reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,
             keyed=Keyed(self._submitting, carrier, config.submissions),
+        )
+        events = EventsHandler(
+            doorman=doorman,
+            authority=authority,
+            default_cluster=config.slurm.default_cluster,
+            uploads=uploads,
+            company=company,
+            metrics=self._metrics,
+            server=config.server,
+            heartbeat=config.events.heartbeat,
+        )
+        return SlurmHandler(proxied=proxied, events=events)
+
+    def _accompany(self, doorman: Doorman, authority: Authority, carrier: Carrier) -> Company:
+        """Wire what looks at the jobs while somebody listens."""
+        config, reads = self._config, self._reads
+        return Company(
+            settings=config.events,
+            doorman=doorman,
+            authority=authority,
+            sights={
+                name: Sight(cluster=name, access=access, reads=reads, carrier=carrier, workshop=self._workshop, views=config.views)
+                for name, access in self._clusters.items()
+            },
+            reads=reads,
+            feeds=Feeds(config.events, stamp=partial(secrets.token_hex, 8)),
+            metrics=self._metrics,
         )
 
     def _enrol(self, doorman: Doorman, login: Login, gate: Gate) -> EnrolmentHandlers:
@@ -197,11 +237,17 @@ class Application:
         except SecretFileError as error:
             logger.error("reload_failed", what="store.key_ring_file", cause=str(error))
 
+    def end_streams(self) -> None:
+        """End what would last, so that the requests under way come to their end."""
+        self._company.stop()
+
     async def close(self) -> None:
         """Close what is open; requests are over by now."""
+        self.end_streams()
         await self.front.close()
         if self._measuring is not None:
             self._measuring.cancel()
+        self._company.close()
         self._reads.close()
         await self._workshop.close()
         await self._submitting.close()

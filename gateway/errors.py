@@ -207,6 +207,16 @@ class TooLarge(Refusal):
     default_hint = "Put large data into files on the cluster and name them in the job."
 
 
+class UnsupportedCoding(Refusal):
+    """The body comes in a content coding that is not undone here (RFC 9110 section 15.5.16)."""
+
+    status = 415
+    reason = "unsupported_coding"
+    title = "The body's compression is not understood"
+    default_detail = "The gateway does not undo this Content-Encoding. Nothing was done."
+    default_hint = "Send the body without Content-Encoding, or with one of gzip, deflate and zstd."
+
+
 class Throttled(Refusal):
     """Too many attempts; Retry-After says when to come back (RFC 6585 section 4). ``of_nobody``: the name that was typed is nobody's."""
 

@@ -56,6 +56,7 @@ async def _serve(config: Config, public: socket.socket, admin: socket.socket | N
         for site in doors[0].sites:
             await site.stop()
         public.close()
+        application.end_streams()
         # aiohttp would wait for its limit twice over, and only then would what is broken off be put into the trail.
         await application.front.drain(config.server.stop_timeout)
         for door in doors:

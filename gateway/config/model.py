@@ -360,11 +360,16 @@ class Views(Section):
 class Events(Section):
     """Telling of changes instead of being asked for them: server-sent events, and reads that wait."""
 
-    interval: Duration = Field(1.0, description="how often the list of jobs is looked at while somebody listens")
+    interval: Duration = Field(
+        1.0, description="how often the list of jobs is looked at while somebody listens; a list that takes longer, half the time"
+    )
     heartbeat: Duration = Field(15.0, description="an idle stream gets a comment this often, so that nothing on its way takes it for dead")
     history: int = Field(10_000, ge=0, le=1_000_000, description="events of a cluster that are kept for `Last-Event-ID`")
-    listeners: int = Field(2000, ge=1, le=100_000, description="streams that a worker serves at once")
-    listeners_per_user: int = Field(1000, ge=1, le=100_000, description="streams and waiting reads of one person at once, in a worker")
+    keep: Duration = Field(
+        300.0, description="how long they are kept when nobody listens any more; not longer than slurm.conf's MinJobAge, or jobs may be missed"
+    )
+    listeners: int = Field(2000, ge=1, le=100_000, description="streams and waiting reads that a worker serves at once; more are refused with 429")
+    listeners_per_user: int = Field(1000, ge=1, le=100_000, description="streams and waiting reads of one person at once, in a worker; then 429")
     max_wait: Duration = Field(120.0, description="the longest `wait` of a read")
 
 
@@ -395,10 +400,28 @@ class Submissions(Section):
     )
 
 
+_ORIGIN = re.compile(r"(https?)://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*|\[[0-9a-f:]{2,39}\])(?::([1-9][0-9]{0,4}))?")
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+def _origin(origin: str) -> str:
+    """Take what browsers send and nothing else (RFC 6454 section 6.2): it is compared byte for byte, so another spelling would match nothing."""
+    match = _ORIGIN.fullmatch(origin) if len(origin) <= 253 else None  # noqa: PLR2004 - the longest name (RFC 1035 section 2.3.4)
+    if match is None or int(match[3] or 1) >= 2**16:
+        raise ValueError("must be scheme://host[:port] as browsers send it: lower case, no path, no slash at the end; '*' is not taken")
+    if match[3] == _DEFAULT_PORTS[match[1]]:
+        raise ValueError("names the port that its scheme has anyway, which browsers leave out")
+    if match[1] == "http" and not _is_loopback(origin):
+        raise ValueError("is http:// and not on this machine: whoever is on its way could put a script of their own into the page")
+    return origin
+
+
 class Cors(Section):
     """Web pages of other origins that may call the gateway from a browser (the Fetch standard's CORS protocol)."""
 
-    origins: tuple[str, ...] = Field((), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default')
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        (), strict=False, description='exact origins, like `"https://portal.example.org"`; none by default'
+    )
     max_age: Duration = Field(30.0, description="how long a browser may keep the answer to its pre-flight")
 
 

@@ -35,6 +35,14 @@ class Metrics:
             registry=self._registry,
         )
         self.kept_bytes = Gauge("slurm_gateway_kept_bytes", "Bytes of answers that are held.", registry=self._registry, multiprocess_mode="livesum")
+        self.listeners = Gauge(
+            "slurm_gateway_listeners",
+            "Streams of events and reads that wait.",
+            ["kind"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self.events_sent = Counter("slurm_gateway_events_sent", "Events sent, counted for each listener.", registry=self._registry)
         self.under_way = Gauge("slurm_gateway_requests_under_way", "Requests being served.", registry=self._registry, multiprocess_mode="livesum")
         self.upstream_refused = Counter(
             "slurm_gateway_upstream_refused",

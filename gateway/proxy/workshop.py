@@ -92,6 +92,7 @@ class Workshop:
             if not begun.is_set():
                 call.cancel()
                 self._calls.discard(call)
+                self._turn.give_back(ticket)
             raise
         if outcome.refusal is not None:
             raise outcome.refusal
@@ -158,12 +159,13 @@ class Workshop:
         burial.add_done_callback(self._burials.discard)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Ticket:
-    """A place in the queue; ``called`` is done when its turn has come."""
+    """A place in the queue; ``called`` is done when its turn has come, and ``is_back`` when it has been given back."""
 
     user: str
     called: asyncio.Future[None]
+    is_back: bool = False
 
 
 class _Turn:
@@ -185,6 +187,9 @@ class _Turn:
 
     def give_back(self, ticket: _Ticket) -> None:
         """Take a ticket back: the next one's turn has come, or this one waits no more."""
+        if ticket.is_back:
+            return
+        ticket.is_back = True
         if ticket.called.cancelled() or not ticket.called.done():
             self._turns.withdraw(ticket.user, ticket)
             return

@@ -223,8 +223,8 @@ class Sessions:
 
     # What is there.
 
-    async def resolve(self, token: str, address: str, now: float) -> Identity:
-        """Return who ``token`` belongs to, if it may be used from ``address``.
+    async def resolve(self, token: str, address: str, now: float, *, is_use: bool = True) -> Identity:
+        """Return who ``token`` belongs to, if it may be used from ``address``; without ``is_use`` a session idles on.
 
         Raises TokenRefused (malformed, unknown, expired, idle too long, account refused), NotPermitted (from outside its networks),
         Throttled (too many that nobody has), DirectoryUnavailable or StoreUnavailable.
@@ -238,7 +238,8 @@ class Sessions:
         self._require_use(known, address, now)
         subject = Subject(username=known.row.username, uid=known.row.uid)
         account = self._accounts.fresh(subject, now) or await self._look_again(subject, now)
-        self._note_use(known, now)
+        if is_use:
+            self._note_use(known, now)
         if known.identity is None or known.account is not account:
             known.account, known.identity = account, self._identity(known.row, known.used_at, account)
         return known.identity

@@ -17,7 +17,7 @@ class Authority:
 
     def permit(self, context: Context, identity: Identity, way: Route) -> None:
         """Return if the call is permitted, noting the rule in ``context``; raise NotPermitted or SecondFactorStale otherwise."""
-        method = context.request.method
+        method = context.method
         if refused := refusal(identity.scopes, method, way.path):
             raise refused
         decision = self._rules.decide(

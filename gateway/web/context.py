@@ -48,7 +48,13 @@ class Context:
     reason: str | None = None
     cause: str | None = None
     audited: bool = False
+    # What the answer carries besides its own headers, whatever it is.
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The method that is judged and carried out: a HEAD is a GET whose answer has no body (RFC 9110 section 9.3.2)."""
+        return "GET" if self.request.method == "HEAD" else self.request.method
 
 
 def open_context(request: web.BaseRequest, settings: Server) -> Context:

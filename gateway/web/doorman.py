@@ -55,6 +55,17 @@ class Doorman:
             raise _cannot(identity.kind)
         return identity
 
+    async def look_again(self, context: Context, now: float) -> Identity:
+        """Return who a request is from that has been let in already, as it is ``now``; raise the refusal if it would not be let in any more.
+
+        That a request goes on is no use of its session, which idles meanwhile. Credentials that came with it cannot be looked at again.
+        """
+        headers = context.request.headers
+        who = presented(lambda name: headers.getall(name, []))
+        if who.token is None:
+            raise _cannot("one_shot")
+        return await self._sessions.resolve(who.token, context.address, now, is_use=False)
+
     def require_recent_factor(self, context: Context, identity: Identity, within: float) -> None:
         """Raise SecondFactorStale unless the second factor was proved within so many seconds; by another node's clock, it may have been later."""
         if not abs(context.now - identity.second_factor_at) <= within:

@@ -27,10 +27,11 @@ from gateway.observe.audit import AuditTrail, Event
 from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import canonical
-from gateway.policy.route import METHODS, changes_something, is_proxied, named_job
+from gateway.policy.route import METHODS, changes_something, is_proxied, methods_of, named_job
 from gateway.web import problem
 from gateway.web.context import Context, Handler, Routes, holds_secret, open_context
-from gateway.web.proxied import ProxiedHandler
+from gateway.web.cors import Cors
+from gateway.web.slurm import SlurmHandler
 
 logger = structlog.get_logger()
 
@@ -40,22 +41,28 @@ _GRACE = 1.0
 # Causes that say that nobody has the name which was typed: it may be a password, typed into the wrong place.
 _NOBODYS = frozenset({"user_unknown", "domain_foreign"})
 _VERSIONS = (HttpVersion10, HttpVersion11)
+# The paths of ours where HEAD is GET without a body. None is here whose GET streams or hands something out.
+_HEADED = frozenset({"/auth/session", "/auth/sessions", "/auth/tokens", "/auth/totp", "/health/live"})
+_COUNTED = frozenset({*METHODS, "HEAD", "OPTIONS"})
+# What is refused in the form that Slurm's clients show.
+_LIKE_SLURM = frozenset({"slurm", "events"})
 
 
 class FrontDoor:
     """The handler of every public request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that every answer needs meets here
         self,
         *,
         own: Iterable[Routes],
-        proxied: ProxiedHandler,
+        proxied: SlurmHandler,
         audit: AuditTrail,
         metrics: Metrics,
         settings: Server,
         log_reads: bool,
         refusal_time: float,
         folding: Folding,
+        cors: Cors,
     ) -> None:
         self._proxied = proxied
         self._audit = audit
@@ -64,6 +71,7 @@ class FrontDoor:
         self._log_reads = log_reads
         self._refusal_time = refusal_time
         self._folding = folding
+        self._cors = cors
         self._unfinished: set[asyncio.Task[web.StreamResponse]] = set()
         self._under_way = 0
         self._ended = asyncio.Event()
@@ -140,7 +148,7 @@ class FrontDoor:
 
     async def _dispatch(self, context: Context) -> web.StreamResponse:
         request = context.request
-        if request.raw_path.startswith(("/slurm", "/openapi", "/clusters")):
+        if request.raw_path.startswith(("/slurm", "/openapi", "/clusters", "/events")):
             context.kind = "slurm"  # a refusal in the form that Slurm's clients show, whatever is wrong with the rest of the path
         if request.version not in _VERSIONS:
             raise BadRequest("http_version", detail="The gateway speaks HTTP/1.0 and HTTP/1.1.")
@@ -152,6 +160,8 @@ class FrontDoor:
             )
         target = canonical(request.raw_path)
         context.path = target.path
+        if request.method == "OPTIONS":
+            return self._options(context, target.path)
         if is_proxied(target.path):
             context.kind = "slurm"
             context.changes = changes_something(request.method, target.path)
@@ -160,11 +170,21 @@ class FrontDoor:
         context.kind = "other"
         methods = self._own(context, target.path)
         context.kind = "auth" if target.path.startswith("/auth/") else "health"
-        handler = methods.get(request.method)
-        if handler is None:
-            allow = ", ".join(methods)
+        takes = _taken(methods, target.path)
+        if request.method not in takes:
+            allow = ", ".join(takes)
             raise MethodNotAllowed("method_not_allowed", detail=f"This path takes {allow}.", headers=(("Allow", allow),))
-        return await handler(context)
+        return await methods[context.method](context)
+
+    def _options(self, context: Context, path: str) -> web.Response:
+        """Say what a path takes (RFC 9110 section 9.3.7), to anybody, for README.md says so too; nothing of it reaches slurmrestd."""
+        if (allowed := self._cors.preflight(context.request)) is not None:
+            return allowed
+        if is_proxied(path):
+            context.kind, takes = "slurm", methods_of(path)
+        else:
+            takes = _taken(self._own(context, path), path)
+        return web.Response(status=204, headers={"Allow": ", ".join(takes)})
 
     def _own(self, context: Context, path: str) -> Mapping[str, Handler]:
         """Return the handlers of a path of ours; raise NotFound."""
@@ -204,7 +224,7 @@ class FrontDoor:
         if refusal.cause in _NOBODYS or (isinstance(refusal, Throttled) and refusal.of_nobody):
             context.username = None
         self._metrics.refusals.labels(refusal.reason).inc()
-        response = problem.response(refusal, context.id, proxied=context.kind == "slurm")
+        response = problem.response(refusal, context.id, proxied=context.kind in _LIKE_SLURM)
         self._seal(context, response)
         context.audited = True
         left_out = self._folding.admit(context.address, context.now) if _is_a_strangers(context, refusal) else 0
@@ -227,6 +247,9 @@ class FrontDoor:
         headers["X-Request-ID"] = context.id
         headers.setdefault("Cache-Control", "no-store")
         headers["Server"] = "slurm-gateway"
+        for name, value in context.headers.items():
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        self._cors.mark(context.request, response)
 
     def _event(self, context: Context, event: str, status: int) -> Event:
         return Event(
@@ -249,7 +272,7 @@ class FrontDoor:
 
     def _note(self, context: Context, status: int) -> None:
         seconds = time.monotonic() - context.started
-        method = context.request.method if context.request.method in METHODS else "other"
+        method = context.request.method if context.request.method in _COUNTED else "other"
         self._metrics.answered(context.kind, method, status, seconds)
         if context.changes or status >= 400 or context.kind == "auth" or self._log_reads:  # noqa: PLR2004 - RFC 9110 section 15.5
             logger.info(
@@ -266,9 +289,16 @@ class FrontDoor:
             )
 
 
+def _taken(methods: Mapping[str, Handler], path: str) -> tuple[str, ...]:
+    """Return the methods that a path of ours takes."""
+    return (*methods, *(("HEAD",) if path in _HEADED else ()), "OPTIONS")
+
+
 def _counts(request: web.BaseRequest) -> bool:
     """Tell whether the request may change something, in whatever spelling its path comes, or tries a password."""
-    if request.method != "GET" or "X-OTP" in request.headers:
+    if request.method == "OPTIONS":
+        return False
+    if request.method not in {"GET", "HEAD"} or "X-OTP" in request.headers:
         return True
     try:
         return changes_something(request.method, canonical(request.raw_path).path)

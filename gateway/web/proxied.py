@@ -18,9 +18,10 @@ from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
-from gateway.web.reads import Reads
+from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
+from gateway.web.waits import Waits
 
 
 class ProxiedHandler:
@@ -34,8 +35,9 @@ class ProxiedHandler:
         clusters: Mapping[str, ClusterAccess],
         default_cluster: str,
         uploads: Uploads,
+        mending: Mending,
         carrier: Carrier,
-        reads: Reads,
+        reads: Waits,
         recency: Recency,
         keyed: Keyed,
     ) -> None:
@@ -44,6 +46,7 @@ class ProxiedHandler:
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._uploads = uploads
+        self._mending = mending
         self._carrier = carrier
         self._reads = reads
         self._recency = recency
@@ -60,7 +63,7 @@ class ProxiedHandler:
             identity=identity,
             cluster=way.cluster,
             access=self._clusters[way.cluster],
-            method=context.request.method,
+            method=context.method,
             path=way.path,
             query=target.query,
             before_stream=before_stream,
@@ -82,8 +85,9 @@ class ProxiedHandler:
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
         key = idempotency_key(request.headers.getall(HEADER, [])) if takes_key(call.method, call.path) else None
-        async with self._uploads.of(request) as upload:
+        async with self._uploads.of(request) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
+            upload, content_type = await self._mending.mend(call, taken, content_type)
             if key is not None:
                 return (await self._keyed.answer(call, key, upload, content_type)).response()
             head = call.head(accept=call.accept(), content_type=content_type, length=upload.length)

@@ -57,8 +57,12 @@ class Reads:
         """End what is under way."""
         self.shared.close()
 
-    async def answer(self, call: Call) -> web.StreamResponse:
-        """Answer one read."""
+    def looks_alike(self, cluster: str, path: str) -> bool:
+        """Tell whether the site declares that a path looks the same to everybody."""
+        return any(pattern.matches(path) for pattern in self._alike[cluster])
+
+    async def answer(self, call: Call, *, newer_than: float = 0.0) -> web.StreamResponse:
+        """Answer one read, by a call that began after ``newer_than`` (monotonic seconds)."""
         view, query = parse_view(call.path, call.query, call.accept(), self._views)
         if view is not None:
             return await self._view(replace(call, query=query), view, call.query)
@@ -68,7 +72,7 @@ class Reads:
         if forced and _takes_plain(call):
             return await self._carry(call, "miss")
         try:
-            found = await self.look_up(call, call.accept(), forced=forced)
+            found = await self.look_up(call, call.accept(), forced=forced, newer_than=newer_than)
         except TooLargeToKeep:
             return await self._carry(call, "miss")
         if found.kept is None:
@@ -96,16 +100,19 @@ class Reads:
         link = f'<{call.context.path}?{next_query(asked, form.next_cursor)}>; rel="next"' if form.next_cursor is not None else None
         return await self._represent(call, found, form, link)
 
-    async def look_up(self, call: Call, accept: str | None = None, *, forced: bool = False) -> Found[Answer]:
-        """Return the shared answer to a call, in JSON unless ``accept`` asks for something else; raise what ``SharedReads.read`` raises."""
+    async def look_up(self, call: Call, accept: str | None = None, *, forced: bool = False, newer_than: float = 0.0) -> Found[Answer]:
+        """Return the shared answer to a call, from after ``newer_than`` (monotonic seconds), in JSON unless ``accept`` asks for something else.
+
+        Raises what ``SharedReads.read`` raises.
+        """
         key = Key(
             cluster=call.cluster,
-            owner="" if any(pattern.matches(call.path) for pattern in self._alike[call.cluster]) else call.username,
+            owner="" if self.looks_alike(call.cluster, call.path) else call.username,
             path=call.path,
             query=call.query,
             accept=None if accept in {"*/*", _DEFAULT_TYPE} else accept,
         )
-        newest_change = self._recency.last(call.cluster, call.username)
+        newest_change = max(self._recency.last(call.cluster, call.username), newer_than)
         fetch = _Fetch(call, key, self._settings.clock_skew)
         found = await self.shared.read(key, fetch, reader=call.username, newest_change=newest_change, forced=forced)
         self._metrics.reads.labels(found.how).inc()

@@ -98,10 +98,10 @@ async def _listen(bench: Bench, ours: Server, relay: Relay, count: int) -> tuple
                 reader = await client.send("GET", "/events", bench.people[number % len(bench.people)].ours() | {"Accept": "text/event-stream"})
                 head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"the gateway answered {head[:200]!r}")
+                raise RuntimeError(f"the gateway answered {head[:200]!r}")
             while piece := await reader.read(65536):
                 heard[number] += piece.count(b"event:")
-            raise SystemExit("a stream ended")
+            raise RuntimeError("a stream ended")
         finally:
             client.close()
 

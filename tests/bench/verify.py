@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from functools import partial
 
-from tests.bench.load import Sample, reads
+from tests.bench.load import figures, reads, taken_in_turn
 from tests.bench.servers import Bench, front, gateway, stub
 from tests.bench.table import Row, median_ratio
 
@@ -22,26 +21,16 @@ def measure(bench: Bench) -> list[Row]:
             processes = {"nginx": nginx.pid, "gateway": ours.pid}
             people = [person.ours() for person in bench.people]
             ways = {"direct": partial(reads, nginx.direct, PATH, people), "ours": partial(reads, nginx.ours, PATH, people)}
-            taken: dict[str, list[Sample]] = {name: [] for name in ways}
             for load in ways.values():
                 load(CONNECTIONS, 1)
-            for number in range(2 * bench.rounds):
-                for name in ways if number % 2 == 0 else reversed(ways):
-                    taken[name].append(ways[name](CONNECTIONS, bench.seconds, processes))
+            taken = taken_in_turn({name: partial(load, CONNECTIONS, bench.seconds, processes) for name, load in ways.items()}, 2 * bench.rounds)
     ratio = median_ratio([one.per_second for one in taken["ours"]], [one.per_second for one in taken["direct"]])
-    figures = {name: _figures(samples) for name, samples in taken.items()}
     row = Row(
         work=f"`auth_request`, {CONNECTIONS} connections",
-        without=figures["direct"],
-        ours=figures["ours"],
+        without=figures(taken["direct"]),
+        ours=figures(taken["ours"]),
         ratio=f"{ratio:.2f}",
         aim=f"≥ {AIM}",
         met=ratio >= AIM,
     )
     return [row]
-
-
-def _figures(samples: list[Sample]) -> str:
-    rate = statistics.median(one.per_second for one in samples)
-    spent = {name: statistics.median(sample.cpu[name] for sample in samples) for name in samples[0].cpu}
-    return f"{rate:.0f}/s (CPU ms each: {', '.join(f'{name} {cpu:.3f}' for name, cpu in spent.items())})"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
+import zlib
+from collections.abc import Callable
 
 import pytest
+from backports import zstd
 
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
 SUBMIT = "/slurm/v0.0.38/job/submit"
 PING = "/slurm/v0.0.38/ping"
+DIAG = "/slurm/v0.0.38/diag"  # a call that is no submission
 LARGE = ("Content-Length", "2000000")  # more than is taken whole before a connection is
 JSON = ("Content-Type", "application/json")
 CHUNKED = ("Transfer-Encoding", "chunked")
+BOMB = gzip.compress(bytes(400_000))
 
 
 async def fields(house: House, *more: tuple[str, str]) -> list[tuple[str, str]]:
@@ -50,10 +56,68 @@ async def test_a_delete_may_have_a_body(house: House) -> None:
     assert (house.slurm.seen[0].line, house.slurm.seen[0].body) == ("DELETE /slurm/v0.0.38/job/7 HTTP/1.1", b"{}")
 
 
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}
+
+
+@pytest.mark.parametrize("coding", COMPRESS)
+@pytest.mark.parametrize("size", [1, 3_000_000])
+async def test_a_compressed_body_arrives_as_it_is_meant(house: House, coding: str, size: int) -> None:
+    content = b'{"job": {}, "script": "' + b"x" * size + b'"}'
+    sent = COMPRESS[coding](content)
+    for framed, body in (([], sent), ([CHUNKED], fakes.chunked(sent[:9], sent[9:]))):
+        more = framed or [("Content-Length", str(len(sent)))]
+        answer = await house.raw(fakes.encode("POST", DIAG, await fields(house, ("Content-Encoding", coding), *more)) + body)
+        seen = house.slurm.seen[-1]
+        assert (answer.status, seen.field("content-encoding"), seen.field("content-length")) == (200, None, str(len(content)))
+        assert seen.body == content
+
+
+async def test_a_coding_of_nothing_means_nothing(house: House) -> None:
+    answers = [await house.raw(fakes.encode(method, DIAG, await fields(house, ("Content-Encoding", "gzip")))) for method in ("GET", "POST", "DELETE")]
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert {seen.field("content-encoding") for seen in house.slurm.seen} == {None}
+
+
+TYPES: list[tuple[str | None, bytes, str | None, str | None]] = [
+    ("application/json", b'{"a": 1}', "application/json", None),
+    ("application/json; charset=utf-8", b'{"a": 1}', "application/json", "content-type"),
+    ("application/x-www-form-urlencoded", b'{"a": 1}', "application/json", "content-type"),
+    (None, b'{"a": 1}', "application/json", "content-type"),
+    ("text/plain", b'[{"a": 1}]', "application/json", "content-type"),
+    ("application/x-www-form-urlencoded", b"a=1", "application/x-www-form-urlencoded", None),
+    ("application/yaml", b"a: 1", "application/yaml", None),
+    ("application/json", b"{broken", "application/json", None),
+    ("text/plain", b"{broken", "text/plain", None),
+]
+
+
+@pytest.mark.parametrize(("given", "body", "sent", "repaired"), TYPES)
+async def test_what_is_json_is_called_so(house: House, given: str | None, body: bytes, sent: str | None, repaired: str | None) -> None:
+    typed = [("Content-Type", given)] if given is not None else []
+    answer = await house.ask("POST", DIAG, [*fakes.bearer(await house.token()), *typed], body)
+    seen = house.slurm.seen[0]
+    assert (answer.status, seen.field("content-type"), seen.body, answer.field("x-gateway-repaired")) == (200, sent, body, repaired)
+
+
+async def test_a_large_body_that_calls_itself_json_is_taken_at_its_word(house: House) -> None:
+    answer = await house.ask("POST", DIAG, [*fakes.bearer(await house.token()), ("Content-Type", "application/json;charset=UTF-8")], b" " * 2_000_000)
+    assert (house.slurm.seen[0].field("content-type"), answer.field("x-gateway-repaired")) == ("application/json", "content-type")
+
+
+async def test_nothing_is_repaired_where_that_is_switched_off(build: Build) -> None:
+    house = await build(slurm={"repair": False})
+    answer = await house.ask("POST", DIAG, [*fakes.bearer(await house.token()), ("Content-Type", "text/plain")], b"{}")
+    assert (house.slurm.seen[0].field("content-type"), answer.field("x-gateway-repaired")) == ("text/plain", None)
+
+
 REFUSED: dict[str, tuple[int, str, str, list[tuple[str, str]], bytes]] = {
     "a GET with a body": (400, "bad_request", "GET", [("Content-Length", "2")], b"{}"),
     "a GET in chunks": (400, "bad_request", "GET", [CHUNKED], fakes.chunked(b"{}")),
-    "a compressed body": (400, "bad_request", "POST", [("Content-Encoding", "gzip"), ("Content-Length", "2")], b"{}"),
+    "what is not compressed as it says": (400, "bad_request", "POST", [("Content-Encoding", "gzip"), ("Content-Length", "2")], b"{}"),
+    "a coding that nobody undoes": (415, "unsupported_coding", "POST", [("Content-Encoding", "br"), ("Content-Length", "2")], b"{}"),
+    "two codings": (415, "unsupported_coding", "POST", [("Content-Encoding", "gzip, gzip"), ("Content-Length", "2")], b"{}"),
+    "a bomb": (413, "too_large", "POST", [("Content-Encoding", "gzip"), ("Content-Length", str(len(BOMB)))], BOMB),
+    "a bomb in chunks": (413, "too_large", "POST", [("Content-Encoding", "gzip"), CHUNKED], fakes.chunked(BOMB)),
     "an unknown expectation": (400, "bad_request", "POST", [("Expect", "the-best"), ("Content-Length", "2")], b"{}"),
     "Accept twice": (400, "bad_request", "POST", [("Accept", "a/b"), ("Accept", "c/d"), ("Content-Length", "2")], b"{}"),
     "an Accept that never ends": (400, "bad_request", "POST", [("Accept", "a" * 300), ("Content-Length", "2")], b"{}"),

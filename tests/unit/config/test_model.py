@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.model import Cluster, Config, Directory, SecondFactor, Server, Sessions, Slurm, Store, Throttle, Totp
+from gateway.config.model import Cluster, Config, Cors, Directory, SecondFactor, Server, Sessions, Slurm, Store, Throttle, Totp
 
 TREE: dict[str, dict[str, Any]] = {
     "server": {"listen": "127.0.0.1:8080"},
@@ -240,3 +241,51 @@ def test_second_factors_stand_in_an_order_in_which_each_is_asked(kinds: list[str
 def test_a_second_factor_that_is_never_asked_is_a_mistake(kinds: list[str]) -> None:
     with pytest.raises(ValidationError):
         SecondFactor.model_validate({"kinds": kinds})
+
+
+ORIGINS = [
+    "https://portal.example.org",
+    "https://portal:8443",
+    "http://localhost:3000",
+    "http://127.0.0.1",
+    "http://[::1]:8080",
+    "https://xn--bcher-kva.example",
+]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_an_origin_is_what_a_browser_sends(origin: str) -> None:
+    assert Cors.model_validate({"origins": [origin]}).origins == (origin,)
+
+
+NO_ORIGINS = {
+    "*": "'*' is not taken",
+    "null": "must be scheme",
+    "": "must be scheme",
+    "https://portal.example.org/": "must be scheme",
+    "https://portal.example.org/app": "must be scheme",
+    "https://Portal.example.org": "must be scheme",
+    "HTTPS://portal.example.org": "must be scheme",
+    "portal.example.org": "must be scheme",
+    "https://*.example.org": "must be scheme",
+    "https://a.example.org https://b.example.org": "must be scheme",
+    "https://user@portal.example.org": "must be scheme",
+    "https://portal.example.org\r\nSet-Cookie: a=b": "must be scheme",
+    "https://portal.example.org\n": "must be scheme",
+    "https://b\u00fccher.example": "must be scheme",
+    "https://portal.example.org:": "must be scheme",
+    "https://portal.example.org:08443": "must be scheme",
+    "https://portal.example.org:65536": "must be scheme",
+    "https://" + "a." * 130 + "org": "must be scheme",
+    "chrome-extension://abcdef": "must be scheme",
+    "https://portal.example.org:443": "browsers leave out",
+    "http://localhost:80": "browsers leave out",
+    "http://portal.example.org": "not on this machine",
+    "http://localhost.example.org": "not on this machine",
+}
+
+
+@pytest.mark.parametrize("origin", NO_ORIGINS)
+def test_what_no_browser_would_send_or_nobody_should_trust_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(NO_ORIGINS[origin])):
+        Cors.model_validate({"origins": [origin]})

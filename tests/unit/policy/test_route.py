@@ -69,11 +69,22 @@ def test_what_is_no_call_of_slurms_leads_nowhere(path: str, method: str) -> None
         route(path, method, "main", CLUSTERS)
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "OPTIONS", "CONNECT", "TRACE", "get", "Post", "", "GET "])
-def test_a_method_that_slurmrestd_does_not_know_is_refused(method: str) -> None:
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "CONNECT", "TRACE", "get", "Post", "head", "", "GET ", "HEAD "])
+def test_a_method_that_slurmrestd_does_not_know_leads_nowhere(method: str) -> None:
     with pytest.raises(MethodNotAllowed) as caught:
         route("/slurm/v0.0.38/ping", method, "main", CLUSTERS)
-    assert caught.value.headers == (("Allow", "GET, POST, DELETE"),)
+    assert caught.value.headers == (("Allow", "GET, HEAD, POST, DELETE, OPTIONS"),)
+
+
+def test_a_head_leads_where_the_get_does() -> None:
+    assert route("/slurm/v0.0.38/ping", "HEAD", "main", CLUSTERS) == route("/slurm/v0.0.38/ping", "GET", "main", CLUSTERS)
+
+
+@pytest.mark.parametrize("path", ["/slurm/v0.0.40/reconfigure", "/slurm/latest/reconfigure", "/clusters/main/slurm/v0.0.45/job/7/requeue"])
+def test_a_head_does_not_lead_where_the_get_changes_something(path: str) -> None:
+    with pytest.raises(MethodNotAllowed) as caught:
+        route(path, "HEAD", "main", CLUSTERS)
+    assert caught.value.headers == (("Allow", "GET, POST, DELETE, OPTIONS"),)
 
 
 @given(st.text().map("/".__add__), st.sampled_from(["GET", "POST", "DELETE", "HEAD"]))
@@ -93,7 +104,8 @@ def test_every_path_leads_to_a_cluster_of_ours_or_nowhere(path: str, method: str
         ("GET", "/slurm/v0.0.40/reconfigure"),
         ("GET", "/slurm/v0.0.45/job/7/requeue"),
         ("GET", "/slurm/v0.0.45/job/7_1+2/requeue"),
-        ("HEAD", "/slurm/v0.0.38/ping"),
+        ("HEAD", "/slurm/v0.0.40/reconfigure"),
+        ("head", "/slurm/v0.0.38/ping"),
         ("get", "/slurm/v0.0.38/ping"),
     ],
 )
@@ -104,8 +116,14 @@ def test_a_call_that_may_change_the_cluster_is_known_as_one(method: str, path: s
 @pytest.mark.parametrize(
     "path", ["/slurm/v0.0.38/jobs", "/slurm/v0.0.38/job/7", "/slurm/v0.0.38/diag", "/slurmdb/v0.0.38/users", "/openapi", "/slurm/v0.0.45/job/requeue"]
 )
-def test_a_read_changes_nothing(path: str) -> None:
-    assert not changes_something("GET", path)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_read_changes_nothing(path: str, method: str) -> None:
+    assert not changes_something(method, path)
+
+
+@pytest.mark.parametrize("path", ["/slurm/v0.0.38/jobs", "/slurm/v0.0.38/job/submit", "/slurm/v0.0.40/reconfigure"])
+def test_to_ask_what_may_be_done_changes_nothing(path: str) -> None:
+    assert not changes_something("OPTIONS", path)
 
 
 @pytest.mark.parametrize("version", ["v0.0.36", "v0.0.42", "v1.0"])

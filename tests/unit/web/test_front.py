@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 
+from gateway.config import Cors as CorsSettings
 from gateway.config import Server
 from gateway.errors import AuditUnavailable, CodeOutOfStep, CredentialsRefused, NotPermitted
 from gateway.observe.audit import AuditTrail, Event
@@ -19,8 +20,9 @@ from gateway.observe.audit.folding import Folding
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
 from gateway.web.context import Context
+from gateway.web.cors import Cors
 from gateway.web.front import FrontDoor
-from gateway.web.proxied import ProxiedHandler
+from gateway.web.slurm import SlurmHandler
 from tests.unit.web.conftest import Make
 
 Before = Callable[[web.StreamResponse], Awaitable[None]]
@@ -47,13 +49,14 @@ class Inside:
     def door(self) -> FrontDoor:
         return FrontDoor(
             own=(),
-            proxied=cast("ProxiedHandler", self),
+            proxied=cast("SlurmHandler", self),
             audit=cast("AuditTrail", self),
             metrics=self.metrics,
             settings=Server.model_validate({"listen": "unix:/run/gateway.sock"}),
             log_reads=False,
             refusal_time=self.refusal_time,
             folding=Folding(3),
+            cors=Cors(CorsSettings()),
         )
 
     def value(self, name: str) -> float:

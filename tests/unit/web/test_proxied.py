@@ -32,9 +32,11 @@ from gateway.web.carrying import Answer, Carrier
 from gateway.web.context import Context, open_context
 from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
+from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
+from gateway.web.waits import Waits
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -100,15 +102,19 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
+            mending=Mending(enabled=True),
             carrier=carrier,
-            reads=Reads(
-                settings=ReadsSettings(enabled=False),
-                views=Views(),
-                workshop=Workshop(Views()),
-                carrier=carrier,
-                shared_paths={"main": ()},
-                recency=recency,
-                metrics=Metrics(),
+            reads=cast(
+                "Waits",
+                Reads(
+                    settings=ReadsSettings(enabled=False),
+                    views=Views(),
+                    workshop=Workshop(Views()),
+                    carrier=carrier,
+                    shared_paths={"main": ()},
+                    recency=recency,
+                    metrics=Metrics(),
+                ),
             ),
             recency=recency,
             keyed=cast("Keyed", way),

@@ -1,0 +1,171 @@
+"""Looking at a cluster's jobs on behalf of somebody who listens: through what people share, and taken apart in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from gateway.config import Views
+from gateway.errors import Refusal, UpstreamBroken
+from gateway.proxy.feed import Listener, Seen
+from gateway.proxy.packing import TooLargeToKeep
+from gateway.proxy.workshop import Workshop
+from gateway.sessions.sessions import Identity
+from gateway.slurm.body import Body
+from gateway.slurm.news import News, States, news, seen, served, states_in
+from gateway.slurm.versions import resolve
+from gateway.slurm.views.reply import ListTooLarge
+from gateway.web.call import Call, ClusterAccess
+from gateway.web.carrying import Carrier
+from gateway.web.context import Context
+from gateway.web.reads import Reads
+
+_OPENAPI = "/openapi/v3"
+# How long a cluster's versions are believed: they change when its Slurm is upgraded.
+_VERSIONS_FOR = 300.0
+
+
+class Guest(Listener):
+    """Somebody who listens: the request that they came with, who they are as of the last look, and what they were let in for."""
+
+    __slots__ = ("cluster", "context", "identity", "judged_path")
+
+    def __init__(self, *, context: Context, identity: Identity, cluster: str, judged_path: str) -> None:
+        super().__init__()
+        self.context = context
+        self.identity = identity
+        self.cluster = cluster
+        self.judged_path = judged_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance(Call):
+    """A call of the gateway's own, in the form that slurmrestd has by itself, whatever the client takes."""
+
+    def accept(self) -> str | None:
+        """Return no wish of the client's."""
+        return None
+
+
+async def _unseen(_response: web.StreamResponse) -> None:
+    """Let nothing out: what is looked at is not an answer."""
+
+
+class Sight:
+    """Whatever it takes to look at one cluster."""
+
+    def __init__(self, *, cluster: str, access: ClusterAccess, reads: Reads, carrier: Carrier, workshop: Workshop, views: Views) -> None:
+        self._cluster = cluster
+        self._access = access
+        self._reads = reads
+        self._carrier = carrier
+        self._workshop = workshop
+        self._views = views
+        self._served: tuple[str, ...] = ()
+        self._served_until = -1.0
+        self._asking = asyncio.Lock()
+
+    def eyes(self, owner: str) -> Gaze:
+        """Return what looks at the jobs of ``owner``, or at everybody's if that is empty."""
+        return Gaze(self, owner)
+
+    def glance(self, context: Context, identity: Identity, path: str, query: str = "") -> Glance:
+        """Return a call of ``identity``'s, made now."""
+        return Glance(
+            context=replace(context, now=time.time()),
+            identity=identity,
+            cluster=self._cluster,
+            access=self._access,
+            method="GET",
+            path=path,
+            query=query,
+            before_stream=_unseen,
+        )
+
+    async def jobs_path(self, context: Context, identity: Identity) -> str:
+        """Return the path of the list of jobs in the newest version that the cluster serves; raise Refusal."""
+        async with self._asking:  # once for all who come at this moment
+            if time.monotonic() >= self._served_until:
+                await self._learn(context, identity)
+        return resolve("/slurm/latest/jobs", self._served).path
+
+    async def _learn(self, context: Context, identity: Identity) -> None:
+        try:
+            body, *_ = await self._read(self.glance(context, identity, _OPENAPI), 0.0)
+            found = await self._workshop.run(served, body)
+        except Refusal:
+            if not self._served:
+                raise
+        else:
+            self._served = found or self._served
+            self._served_until = time.monotonic() + _VERSIONS_FOR
+
+    async def see(self, guest: Guest, newer_than: float) -> Seen:
+        """Return the list of jobs; raise Refusal."""
+        path = await self.jobs_path(guest.context, guest.identity)
+        body, etag, began, ended = await self._read(self.glance(guest.context, guest.identity, path), newer_than)
+        return Seen(body=body, etag=etag, began=began, ended=ended)
+
+    async def states(self, call: Glance, job_id: int, newer_than: float) -> States:
+        """Return the states of a job by what a GET of it answers; none when that is an error, as of a job that is not there."""
+        try:
+            body, *_ = await self._read(call, newer_than)
+        except _NotThere:
+            return ()
+        return await self._workshop.run(states_in, body, job_id) if body.compressed else states_in(body, job_id)
+
+    async def news(self, before: Body | None, body: Body, owner: str, asked: Iterable[int]) -> News:
+        """Return what is new in a list; raise Refusal."""
+        return await self._workshop.run(news, before, body, self._views.max_list, self._cluster, owner, tuple(asked))
+
+    async def seen(self, snapshot: Body, asked: Iterable[int]) -> dict[int, States]:
+        """Return the states of jobs as they were seen; raise Refusal."""
+        return await self._workshop.run(seen, snapshot, tuple(asked))
+
+    async def _read(self, call: Glance, newer_than: float) -> tuple[Body, str, float, float]:
+        """Return a body, its ETag, and when the call that showed it began and ended; raise Refusal."""
+        try:
+            found = await self._reads.look_up(call, newer_than=newer_than)
+        except TooLargeToKeep:
+            raise ListTooLarge("events: too large to keep") from None
+        kept = found.kept
+        if kept is None:
+            if found.other is None:
+                raise RuntimeError("an answer is kept or it is not")
+            answer = found.other.answer
+            await self._carrier.judge(call, call.head(), answer)
+            raise _NotThere(f"events: slurmrestd answered {answer.status}")
+        return kept.whole.body, kept.whole.etag, kept.began, kept.ended
+
+
+class Gaze:
+    """One view of a cluster: the ``Eyes`` of a feed."""
+
+    def __init__(self, sight: Sight, owner: str) -> None:
+        self._sight = sight
+        self._owner = owner
+
+    async def look(self, listener: Listener, newer_than: float) -> Seen:
+        """Return the list as ``listener`` may see it; raise Refusal."""
+        if not isinstance(listener, Guest):
+            raise TypeError("only guests have a name to look with")
+        return await self._sight.see(listener, newer_than)
+
+    async def news(self, before: Body | None, body: Body, asked: Iterable[int]) -> News:
+        """Return what is new in it; raise Refusal."""
+        return await self._sight.news(before, body, self._owner, asked)
+
+    async def states(self, snapshot: Body, asked: Iterable[int]) -> dict[int, States]:
+        """Return the states of jobs as they were seen; raise Refusal."""
+        return await self._sight.seen(snapshot, asked)
+
+
+class _NotThere(UpstreamBroken):
+    """slurmrestd answered something else than what it was asked for."""
+
+    default_detail = "slurmrestd answered with an error."
+    default_hint = "Ask for the list itself (GET /slurm/VERSION/jobs) to see what it says."
