@@ -35,7 +35,7 @@ class Keyed:
             raise TooLarge("body_with_key", detail=f"The body of a submission with an {HEADER} has at most {limit} bytes. Nothing was submitted.")
         content = b"" if upload.pieces is None else b"".join([piece async for piece in upload.pieces])
         submission = Submission(user=call.identity.subject, cluster=call.cluster, path=call.path, key=key, content=content)
-        accept = call.accept()
+        accept = call.accept_for_slurm()
 
         def prepare() -> Send:
             head = Head(method="POST", target=call.path, username=call.username, token=_token(call), accept=accept, content_type=content_type)

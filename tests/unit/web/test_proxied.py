@@ -137,13 +137,13 @@ JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
     (SUBMIT, 200, b"no JSON", None),
-    (SUBMIT, 400, b'{"job_id":7}', None),
+    (SUBMIT, 400, b'{"job_id":7}', 7),
     ("/slurm/v0.0.38/job/7", 200, b'{"job_id":7}', None),
 ]
 
 
 @pytest.mark.parametrize(("target", "status", "body", "job_id"), JOBS)
-async def test_the_job_of_a_submission_that_worked_is_noted(way: Way, make: Make, target: str, status: int, body: bytes, job_id: int | None) -> None:
+async def test_the_job_that_a_submission_made_is_noted(way: Way, make: Make, target: str, status: int, body: bytes, job_id: int | None) -> None:
     way.slurm.behaviour = fakes.replies(fakes.http(status, body))
     _, context = await way.go(make("POST", target))
     assert context.job_id == job_id
