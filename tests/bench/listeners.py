@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.bench.client import Client
-from tests.bench.processes import resident
 from tests.bench.pollers import SHARED
+from tests.bench.processes import resident
 from tests.bench.queue import submit_now_and_then
 from tests.bench.servers import Bench, Server, gateway
 from tests.bench.table import Row
