@@ -147,7 +147,7 @@ class Application:
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=uploads,
-            mending=Mending(enabled=config.slurm.repair),
+            mending=Mending(self._workshop, enabled=config.slurm.repair),
             carrier=carrier,
             reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,

@@ -85,7 +85,7 @@ class ProxiedHandler:
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
         key = idempotency_key(request.headers.getall(HEADER, [])) if takes_key(call.method, call.path) else None
-        async with self._uploads.of(request) as taken:
+        async with self._uploads.of(request, whole=self._mending.whole(call)) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
             upload, content_type = await self._mending.mend(call, taken, content_type)
             if key is not None:

@@ -102,7 +102,7 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
-            mending=Mending(enabled=True),
+            mending=Mending(Workshop(Views()), enabled=True),
             carrier=carrier,
             reads=cast(
                 "Waits",
