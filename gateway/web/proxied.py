@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from aiohttp import web
 
@@ -21,7 +22,14 @@ from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
-from gateway.web.waits import Waits
+
+
+class Reading(Protocol):
+    """Something that answers reads."""
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answer one."""
+        ...
 
 
 class ProxiedHandler:
@@ -37,7 +45,7 @@ class ProxiedHandler:
         uploads: Uploads,
         mending: Mending,
         carrier: Carrier,
-        reads: Waits,
+        reads: Reading,
         recency: Recency,
         keyed: Keyed,
     ) -> None:
