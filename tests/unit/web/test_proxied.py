@@ -36,7 +36,7 @@ from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
-from gateway.web.waits import Waits
+from gateway.web.versions import Versions
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -99,6 +99,7 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
         way.handler = ProxiedHandler(
             doorman=cast("Doorman", way),
             authority=Authority(Rules(BUILT_IN)),
+            versions=Versions(enabled=False),
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
