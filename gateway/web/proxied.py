@@ -111,6 +111,7 @@ class ProxiedHandler:
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):
             return answer
-        if is_submission(call.method, call.path) and answer.status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+        if is_submission(call.method, call.path):
+            # Whatever the status: 24.11 says 500 to a field that it could not read, and submits the job without it.
             call.context.job_id = submitted_job_id(answer.content)
         return answer.response()

@@ -133,7 +133,8 @@ JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
     (SUBMIT, 200, b"no JSON", None),
-    (SUBMIT, 400, b'{"job_id":7}', None),
+    (SUBMIT, 500, b'{"job_id":7,"errors":[{}]}', 7),
+    (SUBMIT, 500, b'{"job_id":0,"errors":[{}]}', None),
     ("/slurm/v0.0.38/job/7", 200, b'{"job_id":7}', None),
 ]
 
