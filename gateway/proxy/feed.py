@@ -8,6 +8,7 @@ is compared with what was seen last, so that nothing that lasted is lost; states
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
@@ -24,6 +25,8 @@ from gateway.slurm.news import News, States, told
 
 logger = structlog.get_logger()
 
+# Those who ask at once are looked up together.
+_TOGETHER = 0.02
 # Whoever is woken writes at once; between so many of them, others have their turn.
 _AT_ONCE = 50
 _MAX_RESTING = 100
@@ -162,16 +165,14 @@ class Feed:
             self._hurry.clear()
             failures = 0 if await self._look() else failures + 1
             interval = self._settings.interval * min(2**failures, 8)
-            await self._pause(max(interval, self._clock() - started))
+            await self._pause(interval, least=max(_TOGETHER, self._clock() - started))
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
+    async def _pause(self, seconds: float, *, least: float) -> None:
+        """Wait for a while, or for somebody who is in a hurry; but ``least`` in any case."""
+        await asyncio.sleep(least)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds - least):
                 await self._hurry.wait()
-        except TimeoutError:
-            return
-        # Those who ask at once are looked up at once, and together.
-        await asyncio.sleep(0)
 
     async def _look(self) -> bool:
         """Look once; tell whether that worked. Who looked in vain is the last to look again."""

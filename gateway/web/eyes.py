@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -42,15 +42,6 @@ class Guest(Listener):
         self.judged_path = judged_path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glance(Call):
-    """A call of the gateway's own, in the form that slurmrestd has by itself, whatever the client takes."""
-
-    def accept(self) -> str | None:
-        """Return no wish of the client's."""
-        return None
-
-
 async def _unseen(_response: web.StreamResponse) -> None:
     """Let nothing out: what is looked at is not an answer."""
 
@@ -73,9 +64,9 @@ class Sight:
         """Return what looks at the jobs of ``owner``, or at everybody's if that is empty."""
         return Gaze(self, owner)
 
-    def glance(self, context: Context, identity: Identity, path: str, query: str = "") -> Glance:
+    def glance(self, context: Context, identity: Identity, path: str, query: str = "") -> Call:
         """Return a call of ``identity``'s, made now."""
-        return Glance(
+        return Call(
             context=replace(context, now=time.time()),
             identity=identity,
             cluster=self._cluster,
@@ -110,7 +101,7 @@ class Sight:
         body, etag, began, ended = await self._read(self.glance(guest.context, guest.identity, path), newer_than)
         return Seen(body=body, etag=etag, began=began, ended=ended)
 
-    async def states(self, call: Glance, job_id: int, newer_than: float) -> States:
+    async def states(self, call: Call, job_id: int, newer_than: float) -> States:
         """Return the states of a job by what a GET of it answers; none when that is an error, as of a job that is not there."""
         try:
             body, *_ = await self._read(call, newer_than)
@@ -126,7 +117,7 @@ class Sight:
         """Return the states of jobs as they were seen; raise Refusal."""
         return await self._workshop.run(seen, snapshot, tuple(asked))
 
-    async def _read(self, call: Glance, newer_than: float) -> tuple[Body, str, float, float]:
+    async def _read(self, call: Call, newer_than: float) -> tuple[Body, str, float, float]:
         """Return a body, its ETag, and when the call that showed it began and ended; raise Refusal."""
         try:
             found = await self._reads.look_up(call, newer_than=newer_than)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from aiohttp import web
 
@@ -22,7 +23,14 @@ from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
 from gateway.web.versions import Versions
-from gateway.web.waits import Waits
+
+
+class Reading(Protocol):
+    """Something that answers reads."""
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answer one."""
+        ...
 
 
 class ProxiedHandler:
@@ -39,7 +47,7 @@ class ProxiedHandler:
         uploads: Uploads,
         mending: Mending,
         carrier: Carrier,
-        reads: Waits,
+        reads: Reading,
         recency: Recency,
         keyed: Keyed,
     ) -> None:
@@ -104,6 +112,6 @@ class ProxiedHandler:
         if not isinstance(answer, Answer):
             return answer
         if is_submission(call.method, call.path):
-            # 24.11 may name a job in an error, too: it has been submitted all the same.
+            # Whatever the status: 24.11 says 500 to a field that it could not read, and submits the job without it.
             call.context.job_id = submitted_job_id(answer.content)
         return answer.response()

@@ -48,10 +48,7 @@ class Waits:
             one = _One(replace(call, query=wait.query), wait, guest, after=self._recency.last(call.cluster, call.username))
             # How long it takes says nothing about how quickly Slurm answers.
             call.context.kind = "events"
-            try:
-                await self._await(one)
-            finally:
-                call.context.kind = "slurm"
+            await self._await(one)
             if guest.ended is not None and not isinstance(guest.ended, Stopping):
                 raise guest.ended
             async with self._company.turns(guest):

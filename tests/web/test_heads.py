@@ -153,6 +153,8 @@ OPTIONS: dict[str, tuple[int, str | None]] = {
     "//slurm//v0.0.38/%70ing/": (204, "GET, HEAD, POST, DELETE, OPTIONS"),
     "/slurm/v0.0.40/reconfigure": (204, "GET, POST, DELETE, OPTIONS"),
     "/clusters/whatever/slurm/v0.0.38/ping": (204, "GET, HEAD, POST, DELETE, OPTIONS"),
+    "/events": (204, "GET, HEAD, OPTIONS"),
+    "/clusters/main/events": (204, "GET, HEAD, OPTIONS"),
     "/openapi/v3": (204, "GET, HEAD, POST, DELETE, OPTIONS"),
     "/auth/login": (204, "POST, OPTIONS"),
     "/auth/session": (204, "GET, DELETE, HEAD, OPTIONS"),

@@ -37,7 +37,6 @@ from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
 from gateway.web.versions import Versions
-from gateway.web.waits import Waits
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -106,17 +105,14 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
             uploads=Uploads(SETTINGS),
             mending=Mending(Workshop(Views()), enabled=True),
             carrier=carrier,
-            reads=cast(
-                "Waits",
-                Reads(
-                    settings=ReadsSettings(enabled=False),
-                    views=Views(),
-                    workshop=Workshop(Views()),
-                    carrier=carrier,
-                    shared_paths={"main": ()},
-                    recency=recency,
-                    metrics=Metrics(),
-                ),
+            reads=Reads(
+                settings=ReadsSettings(enabled=False),
+                views=Views(),
+                workshop=Workshop(Views()),
+                carrier=carrier,
+                shared_paths={"main": ()},
+                recency=recency,
+                metrics=Metrics(),
             ),
             recency=recency,
             keyed=cast("Keyed", way),
@@ -137,7 +133,8 @@ JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
     (SUBMIT, 200, b"no JSON", None),
-    (SUBMIT, 400, b'{"job_id":7}', 7),
+    (SUBMIT, 500, b'{"job_id":7,"errors":[{}]}', 7),
+    (SUBMIT, 500, b'{"job_id":0,"errors":[{}]}', None),
     ("/slurm/v0.0.38/job/7", 200, b'{"job_id":7}', None),
 ]
 
