@@ -68,6 +68,7 @@ from gateway.web.submitting import Submitting
 from gateway.web.tokens import TokenHandlers
 from gateway.web.uploads import Uploads
 from gateway.web.verify import VerifyHandler
+from gateway.web.versions import Versions
 from gateway.web.waits import Waits
 
 logger = structlog.get_logger()
@@ -141,13 +142,15 @@ class Application:
         )
         authority, uploads = Authority(Rules.of(config.policy)), Uploads(config.server)
         company = self._company = self._accompany(doorman, authority, carrier)
+        versions = self._versions = Versions(enabled=config.slurm.versions)
         proxied = ProxiedHandler(
             doorman=doorman,
             authority=authority,
+            versions=versions,
             clusters=self._clusters,
             default_cluster=config.slurm.default_cluster,
             uploads=uploads,
-            mending=Mending(enabled=config.slurm.repair),
+            mending=Mending(self._workshop, enabled=config.slurm.repair),
             carrier=carrier,
             reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,
@@ -248,6 +251,7 @@ class Application:
         if self._measuring is not None:
             self._measuring.cancel()
         self._company.close()
+        self._versions.close()
         self._reads.close()
         await self._workshop.close()
         await self._submitting.close()

@@ -278,6 +278,11 @@ class Slurm(Section):
         (), strict=False, description="more names that no token is minted for; `root` and SlurmUser are always among them"
     )
     token_lifetime: Duration = Field(60.0, ge=10, le=60, description="life of a minted Slurm JWT; each is kept until half of it is over")
+    versions: bool = Field(
+        True,
+        description="learn every five minutes which versions of the API a cluster serves: for `latest` in the place of the version, "
+        "for a clear word on one that is gone, and for `Deprecation` and `Sunset` on one that will go",
+    )
     repair: bool = Field(
         True,
         description="bring a job written for another API version into the form of the one it is sent to; each repair is named in the answer",

@@ -19,7 +19,7 @@ _NO_CALL = re.compile(r"/slurm/[^/]+/(?:job|new)")
 _CLUSTER = re.compile(r"/clusters/([a-z0-9][a-z0-9_-]{0,39})(/.*)")
 _CHANGING_GET = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/(?:reconfigure|job/[^/]+/requeue)")
 _JOB = re.compile(r"(?:/clusters/[^/]+)?/slurm/[^/]+/job/([0-9]{1,10})(?:/requeue)?")
-_SUBMIT = re.compile(r"/slurm/[^/]+/job/submit")
+_SUBMIT = re.compile(r"/slurm/([^/]+)/job/submit")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _EVENTS = re.compile(r"(?:/clusters/[^/]+)?/events")
 
@@ -91,3 +91,9 @@ def named_job(path: str) -> int | None:
 def is_submission(method: str, path: str) -> bool:
     """Tell whether the call submits a job, so that its answer names the job's id."""
     return method == "POST" and _SUBMIT.fullmatch(path) is not None
+
+
+def submission_version(method: str, path: str) -> str | None:
+    """Return the version of the API that a job is submitted to, or None for any other call."""
+    found = _SUBMIT.fullmatch(path) if method == "POST" else None
+    return found[1] if found else None

@@ -41,6 +41,7 @@ class Checkup:
         self._changed = changed
         self._next_round = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._readmissions: set[asyncio.Task[None]] = set()
 
     # What the pool tells, and asks.
 
@@ -80,8 +81,14 @@ class Checkup:
         due = [endpoint for endpoint in self._endpoints if endpoint.breaker.due(now)]
         for endpoint in due:
             endpoint.breaker.half_open()
-            self._start(self._readmit(endpoint, head))
+            self._readmissions.add(self._start(self._readmit(endpoint, head)))
         return bool(due)
+
+    async def readmissions(self) -> None:
+        """Wait until those that are being asked have answered, or not."""
+        self._readmissions = {task for task in self._readmissions if not task.done()}
+        if self._readmissions:
+            await asyncio.wait(self._readmissions)
 
     def wait(self) -> float:
         """Return the seconds until one that is left alone is asked again."""
@@ -199,10 +206,11 @@ class Checkup:
             if connection is not None:
                 endpoint.discard(connection)
 
-    def _start(self, question: Coroutine[None, None, None]) -> None:
+    def _start(self, question: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(question)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _strangers(endpoint: Endpoint) -> bytes:

@@ -104,9 +104,9 @@ class Pool:
             except UpstreamUnreachable:
                 self.checkup.could_not_connect(endpoint)  # before the place is free, so that nobody is sent after it
                 self._leave(endpoint, head.username)
-                if endpoint in tried or set(self._usable) <= {*tried, endpoint}:
-                    raise
                 tried = (*tried, endpoint)
+                if not await self._another(head, tried):
+                    raise
             except BaseException:
                 self._leave(endpoint, head.username)
                 raise
@@ -153,6 +153,13 @@ class Pool:
         """Return where there is a place."""
         self._turn += 1
         return choose(self._usable, self._turn, avoid)
+
+    async def _another(self, head: Head, tried: tuple[Endpoint, ...]) -> bool:
+        """Tell whether there is one that was not tried, if need be once those are known that may be well again."""
+        if not set(self._usable) - set(tried):
+            self.checkup.knock(head)
+            await self.checkup.readmissions()
+        return bool(set(self._usable) - set(tried))
 
     def _take(self, endpoint: Endpoint) -> None:
         endpoint.taken += 1

@@ -17,6 +17,7 @@ _SHARED = re.compile(
 )
 _CONFIRMED = re.compile(r"/slurm/v0\.0\.([0-9]{1,4})/(?:jobs|nodes|partitions|reservations)")
 _FIRST_TO_CONFIRM = 37
+_FIRST_WITH_UTS = 40
 _NUMBER = rb'\{\s*"set"\s*:\s*true\s*,\s*"infinite"\s*:\s*false\s*,\s*"number"\s*:\s*([0-9]{1,12})\s*\}'
 _LAST_UPDATE = re.compile(rb'"last_update"\s*:\s*(?:' + _NUMBER + rb"|([0-9]{1,12}))")
 _MAX_UNCHANGED = 16 * 1024
@@ -44,9 +45,13 @@ def can_be_confirmed(path: str, query: str) -> bool:
     return found is not None and int(found[1]) >= _FIRST_TO_CONFIRM and "update_time" not in query
 
 
-def with_update_time(query: str, since: int) -> str:
-    """Return the query that asks for what changed since a time (seconds since the epoch)."""
-    question = f"update_time={since}"
+def with_update_time(path: str, query: str, since: int) -> str:
+    """Return the query that asks for what changed since a time (seconds since the epoch).
+
+    v0.0.40 and v0.0.41 refuse a number, and take Slurm's own way of writing one (parse_time: ``uts`` and seconds), as the later ones do.
+    """
+    found = _CONFIRMED.fullmatch(path)
+    question = f"update_time=uts{since}" if found is not None and int(found[1]) >= _FIRST_WITH_UTS else f"update_time={since}"
     return f"{query}&{question}" if query else question
 
 

@@ -21,8 +21,9 @@ from gateway.slurm.names import Subject
 _YAML_JOB = re.compile(rb"^(?:!!str )?job_id: (?:!!int )?([1-9][0-9]{0,9})\s*$", re.MULTILINE)
 _VERSION = re.compile(r"/slurm/v0\.0\.([0-9]{1,4})/job/(submit|allocate)")
 # slurm/slurm_errno.h. slurmctld was not reached (1001, 1800), did not believe the token (1007), or does not take jobs just now
-# (2007, 2027, 2105, 2131): no job, and another time there may be one.
-_NOT_NOW = frozenset({1001, 1007, 1800, 2007, 2027, 2105, 2131})
+# (2007, 2027, 2105, 2131, and EAGAIN, after which sbatch itself sends a job once more; so it is when MaxJobCount is reached): no job, and another
+# time there may be one.
+_NOT_NOW = frozenset({11, 1001, 1007, 1800, 2007, 2027, 2105, 2131})
 # slurmctld's own refusals, those of its plugins and of what reads the request.
 _REFUSALS = (range(2000, 3000), range(7100, 10_000))
 # What went wrong on the way to slurmctld or back, the kernel's numbers among them: it may have the job.

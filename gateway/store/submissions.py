@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,31 +60,52 @@ class SubmissionStore:
         self._database = database
         # What was kept is asked back: of an INSERT, not every driver counts the rows.
         self._claim = database.insert(submissions).on_conflict_do_nothing(index_elements=list(_KEY)).returning(submissions.c.attempt)
+        self._swept_before = -math.inf
+        # How many more keys people may have before theirs are counted again.
+        self._room: dict[str, int] = {}
 
     async def claim(self, row: SubmissionRow, *, forget_before: float, most: int) -> SubmissionRow | Full:
         """Keep ``row`` in one atomic statement, unless the key has one already; return the row that is there.
 
-        Keys that got their answer before ``forget_before`` are swept first. One without its end is kept for ever, for it may have made a job.
+        Keys that got their answer before ``forget_before`` are as if they had never been. One without its end is kept for ever, for it may have
+        made a job. Of one person, no more than ``most`` are kept; several workers together may be off by as many again.
         """
 
         def change(connection: Connection) -> SubmissionRow | Full | None:
-            connection.execute(_SWEEP, {"before": forget_before})
-            found = connection.execute(_FIND, _place(row)).mappings().one_or_none()
-            if found is not None:
-                return SubmissionRow.of(found)
-            count, oldest = connection.execute(_COUNT, {"of_user": row.username}).one()
-            if count >= most:
-                return Full(oldest=oldest)
+            if forget_before - self._swept_before >= _SWEEP_EVERY:
+                self._sweep(connection, forget_before)
+            if self._room.get(row.username, 0) <= 0:
+                found = _find(connection, row)
+                if found is None and (full := self._count(connection, row.username, most)) is not None:
+                    return full
             if connection.execute(self._claim, row.values()).first() is not None:
+                self._room[row.username] = self._room.get(row.username, 0) - 1
                 return row
-            found = connection.execute(_FIND, _place(row)).mappings().one_or_none()
-            return None if found is None else SubmissionRow.of(found)
+            found = _find(connection, row)
+            if found is not None and found.is_settled and found.created_at < forget_before:
+                self._sweep(connection, forget_before)
+                return None
+            return found
 
         while True:
             kept = await self._database.write(change)
-            # None: whoever had the key has given it up between two of these statements.
+            # None: the key has just come free.
             if kept is not None:
                 return kept
+
+    def _sweep(self, connection: Connection, before: float) -> None:
+        self._swept_before = before
+        connection.execute(_SWEEP, {"before": before})
+
+    def _count(self, connection: Connection, username: str, most: int) -> Full | None:
+        """Count somebody's keys, and note for how many more that will do."""
+        count, oldest = connection.execute(_COUNT, {"of_user": username}).one()
+        if count >= most:
+            return Full(oldest=oldest)
+        if len(self._room) >= _MOST_COUNTED:
+            self._room.clear()
+        self._room[username] = (most - count + _MOST_WORKERS - 1) // _MOST_WORKERS
+        return None
 
     async def take(self, row: SubmissionRow, *, now: float, until: float) -> bool:
         """Hold a row whose end is not known and that nobody holds any more, in one atomic statement; tell whether it was to be had."""
@@ -136,6 +158,16 @@ class SubmissionStore:
 
 
 _KEY = ("username", "cluster", "key_sha256")
+# Seconds between two sweeps by a worker.
+_SWEEP_EVERY = 60.0
+# What room there is, is shared out among as many workers as there may be.
+_MOST_WORKERS = 64
+_MOST_COUNTED = 10_000
+
+
+def _find(connection: Connection, row: SubmissionRow) -> SubmissionRow | None:
+    found = connection.execute(_FIND, _place(row)).mappings().one_or_none()
+    return None if found is None else SubmissionRow.of(found)
 
 
 def _place(row: SubmissionRow) -> dict[str, object]:

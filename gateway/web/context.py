@@ -48,6 +48,8 @@ class Context:
     reason: str | None = None
     cause: str | None = None
     audited: bool = False
+    # Why the body was not repaired further, if something kept that from being done.
+    not_repaired: str | None = None
     # What the answer carries besides its own headers, whatever it is.
     headers: dict[str, str] = field(default_factory=dict)
 

@@ -25,7 +25,6 @@ logger = structlog.get_logger()
 _DATABASE_AGE = 3600.0
 # tinytext: what slurmdbd keeps of a job's name.
 _DATABASE_NAME = 255
-# A list of jobs may have many megabytes.
 _AT_ONCE = 2
 _MOST_CANDIDATES = 20
 
@@ -76,6 +75,23 @@ class Finding:
 _UNKNOWN = Finding(verdict=Verdict.UNKNOWN)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What slurmctld shows, if it does, and when it was asked."""
+
+    began: float
+    refused: bool
+    listing: Listing | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asking:
+    """One question to slurmctld, and how many wait for its answer; without any it is given up."""
+
+    task: asyncio.Task[_Shown]
+    waiters: int = 0
+
+
 class Accounts(Protocol):
     """Where it is kept which jobs other keys stand for."""
 
@@ -93,6 +109,7 @@ class Search:
         self._token_lifetime = token_lifetime
         self._clock = clock
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waiting: dict[tuple[str, str, str], _Asking] = {}
 
     def known_at(self, row: SubmissionRow) -> float:
         """Return from when on a job that is not there will never be: no token that could make it is good any more."""
@@ -100,21 +117,52 @@ class Search:
 
     async def look(self, lost: Lost, look: Look, *, answered: bool = False) -> Finding:
         """Look for the job. With ``answered``, slurmctld is done with the submission, so that a job that is not there now will never be."""
-        began = self._clock()
         try:
-            async with self._turns:
-                shown = await look(f"{lost.base}/jobs")
-            if refused_the_token(shown.status, shown.content):
+            shown = await self._shown(lost, look)
+            if shown.refused:
                 return Finding(verdict=Verdict.NOT_BELIEVED)
-            finding = await self._judge(lost, listed(shown.status, shown.content))
+            finding = await self._judge(lost, shown.listing)
             if finding.verdict is Verdict.ABSENT:
-                finding = await self._proved(lost, finding, look) if answered or began >= self.known_at(lost.row) else _UNKNOWN
+                finding = await self._proved(lost, finding, look) if answered or shown.began >= self.known_at(lost.row) else _UNKNOWN
         except SlurmRefusedGateway:
             return Finding(verdict=Verdict.NOT_BELIEVED)
         except Refusal as refusal:
             logger.info("submission_not_looked_for", user=lost.row.username, cluster=lost.row.cluster, cause=refusal.cause)
             return _UNKNOWN
         return finding
+
+    async def _shown(self, lost: Lost, look: Look) -> _Shown:
+        """Return slurmctld's list; whoever needs the same one, and it has not been asked for yet, waits for it with the others.
+
+        When Slurm is in trouble many answers are lost at once, and a list may have many megabytes.
+        """
+        what = (lost.row.username, lost.row.cluster, lost.base)
+        asking = self._waiting.get(what)
+        if asking is None:
+            asking = self._waiting[what] = _Asking(task=asyncio.create_task(self._ask(what, look)))
+        asking.waiters += 1
+        try:
+            return await asyncio.shield(asking.task)
+        finally:
+            asking.waiters -= 1
+            if not asking.waiters:
+                asking.task.cancel()
+                self._close(what, asking.task)
+
+    def _close(self, what: tuple[str, str, str], task: asyncio.Task[_Shown] | None) -> None:
+        """Let nobody join any more."""
+        asking = self._waiting.get(what)
+        if asking is not None and asking.task is task:
+            del self._waiting[what]
+
+    async def _ask(self, what: tuple[str, str, str], look: Look) -> _Shown:
+        async with self._turns:
+            # From here on the list may be older than what somebody wants to know.
+            self._close(what, asyncio.current_task())
+            began = self._clock()
+            answered = await look(f"{what[2]}/jobs")
+        listing = listed(answered.status, answered.content)
+        return _Shown(began=began, refused=refused_the_token(answered.status, answered.content), listing=listing)
 
     async def _proved(self, lost: Lost, finding: Finding, look: Look) -> Finding:
         """Return what it proves that slurmctld does not show the job: it forgets those that have ended, after a while."""

@@ -3,49 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
-from gateway.slurm.repair import content_type_for
+from gateway.errors import InternalError, Refusal, Unavailable
+from gateway.policy.route import submission_version
+from gateway.proxy.workshop import Workshop
+from gateway.slurm.repair.body import Mended, repair_body
+from gateway.slurm.repair.media import JSON
 from gateway.web.call import Call
 from gateway.web.uploads import Upload
 
 HEADER = "X-Gateway-Repaired"
-# What is larger is read on a thread: a mebibyte of JSON takes some ten milliseconds.
-_AT_ONCE = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mended:
-    """A body and its type, and the names of what was repaired, which are words of ours."""
-
-    content: bytes
-    content_type: str | None
-    repairs: tuple[str, ...]
+# What is larger is read elsewhere: a mebibyte of JSON takes a tenth of a second, this much two milliseconds at the worst.
+_AT_ONCE = 16 * 1024
+# A job file that is larger goes on as it came: to hold and read it would cost others more than it is worth.
+_MOST = 4 * 1024 * 1024
 
 
 class Mending:
     """Repairs bodies of requests that change something; ``enabled`` false leaves every byte as it came."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, workshop: Workshop, *, enabled: bool) -> None:
+        self._workshop = workshop
         self._enabled = enabled
 
+    def whole(self, call: Call) -> int:
+        """Return up to which size the body of a call has to be there whole."""
+        return _MOST if self._enabled and submission_version(call.method, call.path) is not None else 0
+
     async def mend(self, call: Call, upload: Upload, content_type: str | None) -> tuple[Upload, str | None]:
-        """Return the body and the type to send, having named each repair on the answer to come; what is not held whole goes on as it is."""
+        """Return the body and the type to send, having named each repair on the answer to come; what is not held whole goes on as it is.
+
+        Raises Unavailable when a large job file cannot be read just now: it does not depend on that what is submitted.
+        """
         if not self._enabled or not upload.length:
             return upload, content_type
-        if upload.content is None:
-            # What calls itself JSON is taken at its word: slurmrestd reads it anyway, and only minds the words behind it.
-            kind = (content_type or "").partition(";")[0].strip().casefold()
-            mended = _mended(b"{}", content_type) if kind == "application/json" else _Mended(content=b"", content_type=content_type, repairs=())
-        elif len(upload.content) <= _AT_ONCE:
-            mended = _mended(upload.content, content_type)
-        else:
-            mended = await asyncio.to_thread(_mended, upload.content, content_type)
+        mended = await self._mended(call, upload.content, content_type)
         if mended.repairs:
             call.context.headers[HEADER] = ", ".join(mended.repairs)
-        return upload, mended.content_type
+        call.context.not_repaired = mended.problem
+        return upload if mended.content is None else Upload.of(mended.content), mended.content_type
 
-
-def _mended(content: bytes, content_type: str | None) -> _Mended:
-    right = content_type_for(content_type, content)
-    return _Mended(content=content, content_type=right or content_type, repairs=("content-type",) if right is not None else ())
+    async def _mended(self, call: Call, content: bytes | None, content_type: str | None) -> Mended:
+        if content is None:
+            # What calls itself JSON is taken at its word: slurmrestd reads it anyway, and only minds the words behind it.
+            kind = (content_type or "").partition(";")[0].strip().casefold()
+            return repair_body(b"{}", content_type, None) if kind == JSON else Mended(content_type=content_type)
+        version = submission_version(call.method, call.path) if len(content) <= _MOST else None
+        if len(content) <= _AT_ONCE or (version is None and content_type == JSON):
+            return repair_body(content, content_type, version)
+        if version is None:
+            return await asyncio.to_thread(repair_body, content, content_type, None)
+        try:
+            return await self._workshop.run(repair_body, content, content_type, version)
+        except InternalError:
+            raise
+        except Refusal as refusal:
+            raise Unavailable(
+                f"repair: {refusal.cause}",
+                detail="So large a job file could not be looked at just now. Nothing was submitted.",
+                hint="Try again in a few seconds; it helps to put large data into files on the cluster and to name them in the job.",
+                headers=refusal.headers,
+            ) from refusal

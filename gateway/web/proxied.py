@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.policy.path import Target
-from gateway.policy.route import is_submission, route
+from gateway.policy.route import Route, is_submission, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
@@ -22,6 +22,7 @@ from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
 from gateway.web.uploads import Uploads
+from gateway.web.versions import Versions
 
 
 class Reading(Protocol):
@@ -40,6 +41,7 @@ class ProxiedHandler:
         *,
         doorman: Doorman,
         authority: Authority,
+        versions: Versions,
         clusters: Mapping[str, ClusterAccess],
         default_cluster: str,
         uploads: Uploads,
@@ -51,6 +53,7 @@ class ProxiedHandler:
     ) -> None:
         self._doorman = doorman
         self._authority = authority
+        self._versions = versions
         self._clusters = clusters
         self._default_cluster = default_cluster
         self._uploads = uploads
@@ -65,8 +68,7 @@ class ProxiedHandler:
         identity = await self._doorman.identify(context)
         way = route(target.path, context.request.method, self._default_cluster, self._clusters)
         context.cluster = way.cluster
-        self._authority.permit(context, identity, way)
-        call = Call(
+        called = Call(
             context=context,
             identity=identity,
             cluster=way.cluster,
@@ -76,14 +78,21 @@ class ProxiedHandler:
             query=target.query,
             before_stream=before_stream,
         )
-        if not context.changes:
+        call = await self._versions.real(called)
+        self._authority.permit(context, identity, Route(call.cluster, call.path))
+        response = await self._answer(call)
+        await self._versions.after(call, response)
+        return response
+
+    async def _answer(self, call: Call) -> web.StreamResponse:
+        if not call.context.changes:
             return await self._read(call)
         await self._doorman.require_trail()
         try:
             return await self._change(call)
         finally:
             # Whatever became of it: none of the caller's reads may be answered from before this moment.
-            self._recency.note(way.cluster, identity.username)
+            self._recency.note(call.cluster, call.username)
 
     async def _read(self, call: Call) -> web.StreamResponse:
         async with self._uploads.of(call.context.request):  # refuses what has a body
@@ -93,7 +102,7 @@ class ProxiedHandler:
     async def _change(self, call: Call) -> web.StreamResponse:
         request = call.context.request
         key = idempotency_key(request.headers.getall(HEADER, [])) if takes_key(call.method, call.path) else None
-        async with self._uploads.of(request) as taken:
+        async with self._uploads.of(request, whole=self._mending.whole(call)) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
             upload, content_type = await self._mending.mend(call, taken, content_type)
             if key is not None:
@@ -102,6 +111,7 @@ class ProxiedHandler:
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):
             return answer
-        if is_submission(call.method, call.path) and answer.status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+        if is_submission(call.method, call.path):
+            # Whatever the status: 24.11 says 500 to a field that it could not read, and submits the job without it.
             call.context.job_id = submitted_job_id(answer.content)
         return answer.response()

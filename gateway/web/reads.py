@@ -184,10 +184,12 @@ class _Fetch:
     async def __call__(self, kept: Kept | None, packer: Packer) -> Fresh | Unchanged | Other[Answer]:
         """Return what there is now; raise TooLargeToKeep and the refusals of the way there."""
         if kept is not None and kept.since is not None:
-            outcome = await self._ask(packer, with_update_time(self._call.query, kept.since))
-            # A release that does not like the question is asked without it.
+            outcome = await self._ask(packer, with_update_time(self._call.path, self._call.query, kept.since))
             if not isinstance(outcome, Other):
                 return outcome
+            # A release that does not like the question is asked without it, and not with it again.
+            outcome = await self._ask(packer, None)
+            return replace(outcome, since=None) if isinstance(outcome, Fresh) else outcome
         return await self._ask(packer, None)
 
     async def _ask(self, packer: Packer, question: str | None) -> Fresh | Unchanged | Other[Answer]:

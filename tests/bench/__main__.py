@@ -18,7 +18,7 @@ NAMES = ("small_get", "submits", "stub", "verify", "slow_readers", "listeners", 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all without any")
-    parser.add_argument("--rounds", type=int, default=4, help="how often each comparison is made (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each comparison is made (%(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="how long each side of it takes (%(default)s)")
     parser.add_argument("--state", type=Path, help="a site that runs already; else one is started and ended")
     arguments = parser.parse_args()

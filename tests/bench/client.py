@@ -47,7 +47,7 @@ class Client:
             if keep:
                 pieces.append(piece)
         status = int(head[9:12])
-        if status >= 400 or b"onnection: close" in head:  # noqa: PLR2004 - RFC 9110; slurmrestd closes after every error
+        if status >= 400 or b"onnection: close" in head:  # slurmrestd closes after every error
             self.close()
         return Answer(status, size, tag[1].decode("ascii") if tag else None, b"".join(pieces))
 

@@ -1,4 +1,7 @@
-"""A thousand listeners for events: what they cost slurmrestd against one, counted in front of it, and what memory each costs the gateway."""
+"""A thousand listeners for events: what they cost slurmrestd against one, counted in front of it, and what memory each costs the gateway.
+
+They are sixteen people, and the site says that the list of jobs looks the same to all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.bench.client import Client
+from tests.bench.pollers import SHARED
 from tests.bench.processes import resident
 from tests.bench.queue import submit_now_and_then
 from tests.bench.servers import Bench, Server, gateway
@@ -57,7 +61,7 @@ def measure(bench: Bench) -> list[Row]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16_384), hard))  # for the gateway, too, which inherits it
     path = f"unix:{bench.folder}/relay"
     try:
-        with gateway(bench, upstream=path, tcp=True) as ours:
+        with gateway(bench, upstream=path, tcp=True, settings=SHARED) as ours:
             return asyncio.run(_measure(bench, ours, path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -98,10 +102,10 @@ async def _listen(bench: Bench, ours: Server, relay: Relay, count: int) -> tuple
                 reader = await client.send("GET", "/events", bench.people[number % len(bench.people)].ours() | {"Accept": "text/event-stream"})
                 head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"the gateway answered {head[:200]!r}")
+                raise RuntimeError(f"the gateway answered {head[:200]!r}")
             while piece := await reader.read(65536):
                 heard[number] += piece.count(b"event:")
-            raise SystemExit("a stream ended")
+            raise RuntimeError("a stream ended")
         finally:
             client.close()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,3 +96,21 @@ def scripted(base: str, script: str, connections: int, seconds: float, processes
 def beside(script: Path) -> str:
     """Return the path of a file that a script may write, as Lua writes it."""
     return json.dumps(str(script))
+
+
+def figures(samples: Sequence[Sample], *, latency: bool = True) -> str:
+    """Return the medians as a cell of the table has them."""
+    rate = statistics.median(sample.per_second for sample in samples)
+    wait = f", p50 {statistics.median(sample.p50 for sample in samples):.2f} ms" if latency else ""
+    spent = {name: statistics.median(sample.cpu[name] for sample in samples) for name in samples[0].cpu}
+    cpu_each = ", ".join(f"{name} {seconds:.3f}" for name, seconds in spent.items() if seconds)
+    return f"{rate:.0f}/s{wait} (CPU ms each: {cpu_each})"
+
+
+def taken_in_turn(ways: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:
+    """Measure every way once a round, each round in the other order, so that neighbours in time can be compared."""
+    taken: dict[str, list[Sample]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in ways if number % 2 == 0 else reversed(list(ways)):
+            taken[name].append(ways[name]())
+    return taken

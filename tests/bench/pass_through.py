@@ -22,10 +22,11 @@ from pathlib import Path
 
 import jwt
 
-from tests.system.support import Site, free_port, run_demo, wait_for
+from tests.bench.processes import cpu
+from tests.bench.servers import running_site
+from tests.system.support import Site, free_port, wait_for
 
 PATH = "/slurm/v0.0.36/ping"
-TICKS = os.sysconf("SC_CLK_TCK")
 _LATENCY = re.compile(r"^\s+(50|99)%\s+([0-9.]+)(us|ms|s)$", re.MULTILINE)
 _REQUESTS = re.compile(r"^\s+(\d+) requests in ([0-9.]+)s", re.MULTILINE)
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -76,22 +77,6 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def running_site(state: Path | None) -> Iterator[Site]:
-    if state is not None:
-        yield Site.at(state)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="sgw-bench-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    own = folder / "site"
-    try:
-        run_demo("up", "--state", str(own), "--port", str(free_port()), "--python", sys.executable)
-        yield Site.at(own)
-    finally:
-        run_demo("down", "--state", str(own), check=False)
-        shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
 def _nginx(site: Site) -> Iterator[tuple[dict[str, int], str, str]]:
     """Run an nginx of our own with the site's rendered file and, beside it, a server that leads to slurmrestd directly."""
     folder = Path(tempfile.mkdtemp(prefix="sgw-bench-nginx-"))
@@ -125,25 +110,12 @@ def _nginx(site: Site) -> Iterator[tuple[dict[str, int], str, str]]:
         shutil.rmtree(folder)
 
 
-def _cpu(pid: int) -> float:
-    """Return the CPU seconds that a process, its threads and its children have spent (proc(5), /proc/PID/stat, fields 14 and 15)."""
-    total = 0.0
-    for one in [pid, *_children(pid)]:
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / TICKS
-    return total
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def _load(url: str, header: str, connections: int, seconds: int, processes: dict[str, int]) -> Sample:
-    before = {name: _cpu(pid) for name, pid in processes.items()}
+    before = {name: cpu(pid) for name, pid in processes.items()}
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", header, url], capture_output=True, text=True, check=True
     )
-    spent = {name: _cpu(pid) - before[name] for name, pid in processes.items()}
+    spent = {name: cpu(pid) - before[name] for name, pid in processes.items()}
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(f"not every request succeeded:\n{done.stdout}")
     found = _REQUESTS.search(done.stdout)

@@ -7,6 +7,7 @@ PrivateData.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from tests.bench.client import Client
 from tests.bench.load import Sample, reads
 from tests.bench.processes import high_water
-from tests.bench.queue import filled
+from tests.bench.queue import filled, submit_now_and_then
 from tests.bench.servers import Bench, Front, Server, front, gateway, slurmrestd
 from tests.bench.table import Row
 
@@ -22,7 +23,8 @@ PATH = "/slurm/v0.0.38/jobs"
 JOBS, POLLERS = 5000, 64
 AIM_POLLS, AIM_BYTES, AIM_MEMORY = 500, 50, 1.25
 # Slurmrestd works on twenty replies at once and finishes all of them late, so that a short look would see nothing.
-ALONE, FEW, MANY = 8.0, 20.0, 45.0
+ALONE, FEW, MANY = 8.0, 20.0, 40.0
+PATIENCE = 120.0
 SHARED = {"clusters.demo": 'shared = ["/slurm/*/jobs"]\n'}
 GZIP = {"Accept-Encoding": "gzip"}
 
@@ -34,6 +36,10 @@ class Direct:
     per_second: float
     size: float
     memory: float
+    failed: int
+
+    def __str__(self) -> str:
+        return f"{self.per_second:.2f}/s" + (f", {self.failed} polls failed" if self.failed else "")
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -48,31 +54,36 @@ def measure(bench: Bench) -> list[Row]:
     rows = [
         _polls("gzip", plain, best, few, many),
         _polls("If-None-Match", tagged, best, few, many),
-        _bytes("gzip", plain, best),
-        _bytes("If-None-Match", tagged, best),
+        _bytes("gzip", plain, alone),
+        _bytes("If-None-Match", tagged, alone),
     ]
     return [*rows, _memory(memory, alone, many)]
 
 
-def asked_directly(bench: Bench, pollers: int, seconds: float, submitter: bool = False) -> Direct:  # noqa: FBT002 - said by name
-    """Poll a fresh slurmrestd, which nobody else asks."""
+def asked_directly(bench: Bench, pollers: int, seconds: float, *, submitter: bool = False) -> Direct:
+    """Poll a fresh slurmrestd, which nobody else asks, for so long and until the first reply is there."""
     with slurmrestd(bench) as server:
         return asyncio.run(_directly(bench, server, pollers, seconds, submitter=submitter))
 
 
 async def _directly(bench: Bench, server: Server, pollers: int, seconds: float, *, submitter: bool) -> Direct:
-    from tests.bench.queue import submit_now_and_then  # noqa: PLC0415
-
-    done, began = [], time.monotonic()
+    done: list[tuple[float, int]] = []
+    failed = 0
+    first, began = asyncio.Event(), time.monotonic()
 
     async def poll(number: int) -> None:
+        nonlocal failed
         client = Client(server.address)
         try:
             while True:
                 answer = await client.ask("GET", PATH, bench.people[number % len(bench.people)].direct(), keep=False)
-                if answer.status != 200:  # noqa: PLR2004 - RFC 9110
-                    raise SystemExit(f"slurmrestd answered {answer.status}")
-                done.append((time.monotonic() - began, answer.size))
+                # Under so much load slurmrestd at times waits for slurmctld until it gives up (500), which is no poll.
+                if answer.status == 200:
+                    done.append((time.monotonic() - began, answer.size))
+                    first.set()
+                else:
+                    failed += 1
+                    await asyncio.sleep(0.2)
         finally:
             client.close()
 
@@ -80,6 +91,9 @@ async def _directly(bench: Bench, server: Server, pollers: int, seconds: float, 
     if submitter:
         tasks.append(asyncio.create_task(submit_now_and_then(bench.site.told["slurmrestd"], bench.people[-1].direct(), 1.0)))
     await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    if not any(task.done() for task in tasks):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(first.wait(), PATIENCE)
     memory = high_water(server.pids)
     for task in tasks:
         task.cancel()
@@ -87,10 +101,9 @@ async def _directly(bench: Bench, server: Server, pollers: int, seconds: float, 
     for outcome in outcomes:
         if not isinstance(outcome, asyncio.CancelledError):
             raise SystemExit(f"a poller failed: {outcome!r}")
-    if not done:
-        return Direct(per_second=1 / seconds, size=0, memory=memory)
-    # Up to the last reply, so that those which are all but ready are no loss.
-    return Direct(per_second=len(done) / done[-1][0], size=statistics.median(size for _, size in done), memory=memory)
+    # Up to the last reply, so that those which are all but ready are no loss; none at all counts as one.
+    rate = len(done) / done[-1][0] if done else 1 / (time.monotonic() - began)
+    return Direct(per_second=rate, size=statistics.median(size for _, size in done) if done else 0, memory=memory, failed=failed)
 
 
 def _through(bench: Bench, nginx: Front, ours: Server) -> tuple[list[Sample], list[Sample]]:
@@ -110,7 +123,7 @@ async def _tags(bench: Bench, ours: Server) -> list[str]:
     client, tags = Client(ours.address), []
     for person in bench.people:
         answer = await client.ask("GET", PATH, person.ours() | GZIP, keep=False)
-        if answer.status != 200 or answer.etag is None:  # noqa: PLR2004 - RFC 9110
+        if answer.status != 200 or answer.etag is None:
             raise SystemExit(f"the gateway answered {answer.status} with the tag {answer.etag}")
         tags.append(answer.etag)
     client.close()
@@ -123,7 +136,7 @@ def _polls(how: str, ours: list[Sample], best: Direct, few: Direct, many: Direct
     ratio = rate / best.per_second
     return Row(
         work=f"{POLLERS} pollers of `/jobs`, {JOBS} jobs, nothing changing, {how}",
-        without=f"{many.per_second:.2f}/s (8 pollers: {few.per_second:.2f}/s)",
+        without=f"{many} (8 pollers: {few})",
         ours=f"{rate:.0f}/s (CPU ms each: {', '.join(f'{name} {cpu:.2f}' for name, cpu in spent.items())})",
         ratio=f"{ratio:.0f}",
         aim=f"≥ {AIM_POLLS}",

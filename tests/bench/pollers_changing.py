@@ -23,9 +23,12 @@ def measure(bench: Bench) -> list[Row]:
     """Compare the polls; each poller of ours brings the tag of the list that it got last."""
     with filled(bench, JOBS):
         direct = asked_directly(bench, POLLERS, DIRECT, submitter=True)
-        with slurmrestd(bench) as behind, gateway(bench, upstream=behind.address, settings=SHARED) as ours:
-            with front(bench, to_gateway=ours.address, direct=behind.address) as nginx:
-                row = asyncio.run(_through(bench, nginx, ours, direct))
+        with (
+            slurmrestd(bench) as behind,
+            gateway(bench, upstream=behind.address, settings=SHARED) as ours,
+            front(bench, to_gateway=ours.address, direct=behind.address) as nginx,
+        ):
+            row = asyncio.run(_through(bench, nginx, ours, direct))
     bench.inside("scancel", f"--user={bench.people[-1].name}")
     return [row]
 
@@ -70,7 +73,7 @@ async def _through(bench: Bench, nginx: Front, ours: Server, direct: Direct) -> 
     share = f"{100 * answers[304] / count:.0f} % of them 304, the slowest {max(waits):.1f} s"
     return Row(
         work=f"the same, one job submitted a second, If-None-Match, {statistics.mean(sizes) / 1e3:.1f} kB a poll",
-        without=f"{direct.per_second:.2f}/s",
+        without=str(direct),
         ours=f"{rate:.0f}/s, {share} (cores: gateway {spent:.2f}, load {load:.2f})",
         ratio=f"{rate / direct.per_second:.0f}",
         aim=f"≥ {AIM}",

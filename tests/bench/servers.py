@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -293,7 +293,9 @@ class Front:
 
 
 @contextlib.contextmanager
-def front(bench: Bench, *, to_gateway: str, direct: str, render: Sequence[str] = ()) -> Iterator[Front]:
+def front(
+    bench: Bench, *, to_gateway: str, direct: str, render: Sequence[str] = (), edit: Callable[[str], str] = lambda text: text
+) -> Iterator[Front]:
     """Run an nginx with the file that the gateway's command writes, and beside it a server that leads elsewhere directly, with the same TLS."""
     with tempfile.TemporaryDirectory(prefix="nginx-", dir=bench.folder) as name:
         folder = Path(name)
@@ -306,6 +308,7 @@ def front(bench: Bench, *, to_gateway: str, direct: str, render: Sequence[str] =
         words = ["--server-name=127.0.0.1", f"--listen=127.0.0.1:{through}", f"--certificate={certificate}", f"--certificate-key={key}"]
         words += [f"--gateway={to_gateway}", f"--access-log={folder}/access.log", f"--output={folder}/site.conf", *render]
         bench.site.gateway("nginx", "render", *words)
+        (folder / "site.conf").write_text(edit((folder / "site.conf").read_text()))
         words = [f"--include={folder}/site.conf", f"--include={folder}/direct.conf", f"--error-log={folder}/error.log"]
         words += [f"--access-log={folder}/other.log", f"--pid={folder}/pid", f"--temp-dir={folder}", "--user=root"]
         bench.site.gateway("nginx", "main", *words, f"--output={folder}/nginx.conf")

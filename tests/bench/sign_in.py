@@ -34,7 +34,7 @@ from gateway.store.authenticators import AuthenticatorRow, AuthenticatorStore, s
 from gateway.store.engine import open_database
 from gateway.store.migrate import migrate
 from gateway.store.sealing import load_key_ring
-from tests.bench.pass_through import running_site
+from tests.bench.servers import running_site
 from tests.system.support import Site, free_port, one_time_code, wait_for
 
 PEOPLE = 1000

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.bench.processes import forget_high_water, high_water, resident
 from tests.bench.servers import Bench, Person, Server, gateway
@@ -104,4 +105,4 @@ def _pouring(bench: Bench, piece: bytes) -> Iterator[str]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         loop.close()
-        os.unlink(path)
+        Path(path).unlink()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
 
-from tests.bench.load import Sample, reads
+from tests.bench.load import Sample, figures, reads, taken_in_turn
 from tests.bench.servers import Bench, Server, gateway, stub
 from tests.bench.table import Row, median_ratio
 from tests.system.support import free_port, wait_for
@@ -17,24 +17,21 @@ from tests.system.support import free_port, wait_for
 PATH = "/slurm/v0.0.38/ping"
 AIM = 1.5
 BODY = '{"meta":{"plugin":{"type":"openapi/v0.0.38","name":"REST v0.0.38"}},"errors":[],"pings":[{"hostname":"stub","ping":"UP","status":0}]}'
-WAYS = {"each sent on": {"Cache-Control": "no-cache"}, "shared": {}}
+WAYS: dict[str, dict[str, str]] = {"each sent on": {"Cache-Control": "no-cache"}, "shared": {}}
 
 
 def measure(bench: Bench) -> list[Row]:
     """Compare at 1, 16 and 64 connections: reads that are all sent on, which is what the aim is for, and shared ones."""
     rows = []
     with stub(bench, BODY) as behind, gateway(bench, upstream=behind.address, tcp=True) as ours, _bare(behind) as bare:
-        processes = {"proxy": ours.pid, "stub": behind.pid}
         people = [person.ours() for person in bench.people]
         ways = {"bare": partial(reads, f"http://{bare.address}", PATH, people)}
         for name, more in WAYS.items():
             ways[name] = partial(reads, f"http://{ours.address}", PATH, [headers | more for headers in people])
         for connections in (1, 16, 64):
-            taken: dict[str, list[Sample]] = {name: [] for name in ways}
-            for number in range(bench.rounds):
-                for name in ways if number % 2 == 0 else reversed(ways):
-                    watched = {**processes, "proxy": bare.pid if name == "bare" else ours.pid}
-                    taken[name].append(ways[name](connections, bench.seconds, watched))
+            watched = {name: {"proxy": (bare if name == "bare" else ours).pid, "stub": behind.pid} for name in ways}
+            bursts = {name: partial(load, connections, bench.seconds, watched[name]) for name, load in ways.items()}
+            taken = taken_in_turn(bursts, bench.rounds)
             rows += [_row(name, connections, taken) for name in WAYS]
     return rows
 
@@ -53,8 +50,6 @@ def _bare(behind: Server) -> Iterator[Server]:
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -65,14 +60,9 @@ def _row(name: str, connections: int, taken: dict[str, list[Sample]]) -> Row:
     aimed = name == "each sent on"
     return Row(
         work=f"a stub that answers at once, one worker, {connections} connection{'s' * (connections > 1)}, {name}",
-        without=f"aiohttp alone: {_figures(theirs)}",
-        ours=_figures(ours),
+        without=f"aiohttp alone: {figures(theirs)}",
+        ours=figures(ours),
         ratio=f"{ratio:.2f}",
         aim=f"≥ {AIM}" if aimed else "",
         met=ratio >= AIM if aimed else None,
     )
-
-
-def _figures(samples: list[Sample]) -> str:
-    rate, cpu = (statistics.median(values) for values in ([one.per_second for one in samples], [one.cpu["proxy"] for one in samples]))
-    return f"{rate:.0f}/s (CPU ms each: {cpu:.3f})"

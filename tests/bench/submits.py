@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from tests.bench.load import DONE, Headers, Sample, beside, lua_table, scripted
+from tests.bench.load import DONE, Headers, Sample, beside, figures, lua_table, scripted
 from tests.bench.servers import Bench, front, gateway
 from tests.bench.table import Row, median_ratio
 
@@ -111,15 +110,9 @@ def _row(way: str, taken: dict[str, list[Sample]], labels: list[str], said: list
     unheard = len(names) - len(said)  # wrk ends while some are on their way
     return Row(
         work=f"submissions, {CONNECTIONS} connections, {way}",
-        without=_figures(taken["direct"]),
-        ours=f"{_figures(taken[way])}; {len(said)} answered, {lost} lost, {doubled} doubled",
+        without=figures(taken["direct"]),
+        ours=f"{figures(taken[way])}; {len(said)} answered, {lost} lost, {doubled} doubled",
         ratio=f"{ratio:.2f}",
         aim=f"≥ {AIM:.2f}, 0 lost, 0 doubled",
         met=ratio >= AIM and lost == doubled == 0 and 0 <= unheard <= CONNECTIONS * len(labels),
     )
-
-
-def _figures(samples: list[Sample]) -> str:
-    rate = statistics.median(sample.per_second for sample in samples)
-    spent = {name: statistics.median(sample.cpu[name] for sample in samples) for name in samples[0].cpu}
-    return f"{rate:.0f}/s, p50 {statistics.median(one.p50 for one in samples):.1f} ms (CPU ms each: {', '.join(f'{name} {cpu:.2f}' for name, cpu in spent.items())})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEAD = "| work | without us | with us | ratio | aim | | cores |\n|---|---|---|---|---|---|---|"
@@ -29,13 +29,3 @@ class Row:
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Return the median over the rounds of the ratios, each of neighbours in time."""
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
-
-
-def interleaved(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure every way once a round, each round in the other order, and return what was measured."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        names: Iterable[str] = ways if number % 2 == 0 else reversed(ways)
-        for name in names:
-            taken[name].append(ways[name]())
-    return taken

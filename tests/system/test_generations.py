@@ -145,7 +145,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Sit
         yield at
 
 
-REFUSED = ("/slurm/{}/ping", "/slurm/{}/diag", "/slurm/{}/jobs", "/slurm/{}/nodes", "/slurmdb/{}/jobs", "/slurmdb/{}/users")
+REFUSED = ("/slurm/{}/diag", "/slurm/{}/jobs", "/slurm/{}/nodes", "/slurmdb/{}/jobs", "/slurmdb/{}/users")
 
 
 @pytest.mark.parametrize("path", REFUSED)
@@ -153,6 +153,14 @@ def test_a_token_that_slurm_refuses_is_the_gateways_fault(spoken: tuple[Site, st
     site, api = spoken
     status, tree = stranger(site).ask(path.format(api), site.token("alice"))
     assert (status, tree.get("reason")) == (502, "slurm_refused_gateway"), tree
+
+
+def test_a_ping_under_such_a_token_never_says_that_slurm_is_up(spoken: tuple[Site, str], stranger: Callable[[Site], Gateway]) -> None:
+    """24.11 answers it with 200 and "DOWN", as it does for a slurmctld that is not there."""
+    site, api = spoken
+    status, tree = stranger(site).ask(f"/slurm/{api}/ping", site.token("alice"))
+    refused = (status, tree.get("reason")) == (502, "slurm_refused_gateway")
+    assert refused or (status == 200 and tree["pings"][0]["pinged"] == "DOWN" and version_number(api) >= 40), tree
 
 
 def test_a_submission_under_a_token_that_slurm_refuses_is_the_gateways_fault_too(

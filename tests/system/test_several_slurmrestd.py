@@ -22,7 +22,7 @@ from tests.system.second_gateway import SecondGateway, UnixConnection, second_ga
 from tests.system.support import Site, free_port, wait_for
 
 PING, SUBMIT = "/slurm/v0.0.36/ping", "/slurm/v0.0.36/job/submit"
-SETTINGS = 'connect_timeout = "500ms"\nbreaker_silence = "500ms"\nbreaker_open = "500ms"\n'
+SETTINGS = 'connect_timeout = "2s"\nbreaker_silence = "1s"\nbreaker_open = "500ms"\n'
 
 
 @dataclass(slots=True)

@@ -397,6 +397,27 @@ def test_a_slurmctld_that_is_too_slow_to_answer_makes_no_second_job(door: Door) 
     assert [job["job_id"] for job in jobs(door.site, name)] == [last.json["job_id"]]
 
 
+def test_what_slurmctld_may_have_forgotten_is_asked_of_slurmdbd(site: Site) -> None:
+    key, name = secrets.token_hex(8), new_name()
+    tree = body(site, name)
+    with opened(site, submissions=SUBMISSIONS + 'job_age = "3s"\n') as door:
+
+        def lose(connection: socket.socket, request: Seen) -> None:
+            if request.request_line.startswith("POST"):
+                connection.shutdown(socket.SHUT_RDWR)
+            else:
+                door.chain.witness._relay(connection, request)
+
+        door.chain.witness.answer = lose
+        assert door.submit(key, tree).reason == "upstream_broken"
+        door.chain.witness.answer = None
+        answer = door.submit_until_known(key, tree)
+        asked = [request.request_line for request in door.chain.witness.taken()]
+    assert (answer.status, answer.headers.get("Idempotency-Replayed")) == (200, None)
+    assert [line for line in asked if line.startswith(f"GET /slurmdb/{version(site)}/jobs?start_time=uts")] != []
+    assert [job["job_id"] for job in jobs(site, name)] == [answer.json["job_id"]]
+
+
 # Without a mishap.
 
 

@@ -68,7 +68,7 @@ def site(folder: Path, upstream: str, changes: Mapping[str, Mapping[str, object]
         "server": {"listen": f"unix:{folder}/gateway.sock", "body_timeout": "5s", "stop_timeout": "5s"},
         "store": {"url": f"sqlite:///{folder}/gateway.db", "key_ring_file": f"{folder}/ring"},
         "directory": {"urls": ["ldap://127.0.0.1:1"], "allow_plaintext": True, "user_base": "dc=example,dc=org", "timeout": "1s"},
-        "slurm": {"default_cluster": "main"},
+        "slurm": {"default_cluster": "main", "versions": False},
         "clusters.main": {
             "url": upstream,
             "jwt_key_file": f"{folder}/jwt.key",

@@ -113,6 +113,9 @@ async def test_a_release_that_refuses_the_question_is_asked_without_it(build: Bu
     await house.ask("GET", JOBS, fakes.bearer(token))
     await asyncio.sleep(0.01)
     assert (await house.ask("GET", JOBS, fakes.bearer(token))).body == b'{"jobs":[2]}'
+    await asyncio.sleep(0.01)
+    await house.ask("GET", JOBS, fakes.bearer(token))
+    assert (await lines(house, 4))[3] == f"GET {JOBS}"
 
 
 async def test_v0_0_36_has_no_update_time_and_is_not_asked_with_it(build: Build) -> None:

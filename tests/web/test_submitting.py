@@ -14,7 +14,7 @@ from tests.web import fakes
 from tests.web.conftest import Build, House
 
 SUBMIT = "/slurm/v0.0.38/job/submit"
-JOB = b'{"job": {"name": "a"}, "script": "#!/bin/sh"}'
+JOB = b'{"job": {"name": "a", "environment": {"PATH": "/bin"}}, "script": "#!/bin/sh"}'
 KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 
 

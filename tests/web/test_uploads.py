@@ -17,7 +17,7 @@ from tests.web.conftest import Build, House
 SUBMIT = "/slurm/v0.0.38/job/submit"
 PING = "/slurm/v0.0.38/ping"
 DIAG = "/slurm/v0.0.38/diag"  # a call that is no submission
-LARGE = ("Content-Length", "2000000")  # more than is taken whole before a connection is
+LARGE = ("Content-Length", "5000000")  # more than is taken whole before a connection is
 JSON = ("Content-Type", "application/json")
 CHUNKED = ("Transfer-Encoding", "chunked")
 BOMB = gzip.compress(bytes(400_000))
@@ -34,7 +34,7 @@ async def test_a_body_with_a_length_arrives_byte_for_byte(house: House) -> None:
 
 
 async def test_a_chunked_body_arrives_with_a_length(house: House) -> None:
-    data = fakes.encode("POST", SUBMIT, await fields(house, CHUNKED)) + fakes.chunked(b'{"job":', b'{"a":1}', b"}")
+    data = fakes.encode("POST", DIAG, await fields(house, CHUNKED)) + fakes.chunked(b'{"job":', b'{"a":1}', b"}")
     answer = await house.raw(data)
     seen = house.slurm.seen[0]
     assert (answer.status, seen.field("transfer-encoding"), seen.field("content-length"), seen.body) == (200, None, "15", b'{"job":{"a":1}}')
@@ -249,7 +249,7 @@ async def test_a_body_that_breaks_off_is_never_carried_as_if_it_were_whole(house
 async def test_an_upload_that_is_under_way_holds_no_place_once_it_broke_off(build: Build) -> None:
     house = await build(clusters__main={"pool": 1})
     _, writer = await house.connect()
-    writer.write(fakes.encode("POST", SUBMIT, await fields(house, ("Content-Length", "2000000"))) + b"{}")
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house, LARGE)) + b"{}")
     await fakes.until(lambda: house.slurm.seen)
     writer.close()
     answer = await house.ask("GET", "/slurm/v0.0.38/ping", await fields(house))
@@ -277,7 +277,7 @@ async def test_more_chunked_uploads_than_turns_wait_and_then_get_503(build: Buil
 async def test_slurmrestd_may_answer_before_the_upload_is_finished(house: House) -> None:
     house.slurm.behaviour = fakes.replies(fakes.http(413, b"too much"), close=True, body=False)
     reader, writer = await house.connect()
-    writer.write(fakes.encode("POST", SUBMIT, await fields(house), b"x" * 4_000_000))
+    writer.write(fakes.encode("POST", SUBMIT, await fields(house), b"x" * 5_000_000))
     answer = await fakes.read_answer(reader)
     assert (answer.status, answer.body) == (413, b"too much")
     await reader.read()  # the gateway takes the rest, so that the answer is not lost, and closes

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import MethodNotAllowed, NotFound
-from gateway.policy.route import Route, changes_something, is_proxied, is_submission, named_job, route
+from gateway.policy.route import Route, changes_something, is_proxied, is_submission, named_job, route, submission_version
 
 CLUSTERS = ("main", "gpu-2")
 
@@ -129,6 +129,7 @@ def test_to_ask_what_may_be_done_changes_nothing(path: str) -> None:
 @pytest.mark.parametrize("version", ["v0.0.36", "v0.0.42", "v1.0"])
 def test_a_submission_is_known_in_every_version(version: str) -> None:
     assert is_submission("POST", f"/slurm/{version}/job/submit")
+    assert submission_version("POST", f"/slurm/{version}/job/submit") == version
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,7 @@ def test_a_submission_is_known_in_every_version(version: str) -> None:
 )
 def test_other_calls_submit_nothing(method: str, path: str) -> None:
     assert not is_submission(method, path)
+    assert submission_version(method, path) is None
 
 
 @pytest.mark.parametrize(

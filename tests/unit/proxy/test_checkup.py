@@ -243,3 +243,21 @@ async def test_one_that_was_down_takes_calls_again(cluster_of_two: Cluster, slur
             while "/slurm/v0.0.38/ping" not in lines(slurms[0]):
                 assert await carried(upstream) == 200
         assert upstream.endpoints[0].breaker.closed
+
+
+async def test_where_the_last_one_fails_a_call_waits_for_one_that_is_just_being_asked(
+    cluster_of_two: Cluster, slurms: list[fakes.FakeSlurmrestd]
+) -> None:
+    async with opened(cluster_of_two, breaker_check=60.0, breaker_open=0.001, breaker_probe=5.0) as upstream:
+        await carried(upstream)
+        await fakes.until(lambda: not upstream.pool.checkup._tasks)
+        gate = fakes.Gate()
+        slurms[0].script = [gate]
+        upstream.pool.checkup._trip(upstream.endpoints[0])
+        await fakes.until(lambda: upstream.endpoints[0].breaker.due(asyncio.get_running_loop().time()))
+        await slurms[1].stop()
+        post = Head(method="POST", target="/slurm/v0.0.38/job/submit", username="bob", token="t")
+        waiting = asyncio.create_task(carried(upstream, post, repeatable=False))
+        await fakes.until(lambda: not slurms[0].script)
+        gate.open.set()
+        assert (await waiting, lines(slurms[0])[-2:]) == (200, ["/slurm/v0.0.38/diag", "/slurm/v0.0.38/job/submit"])

@@ -58,7 +58,13 @@ def test_what_can_be_confirmed_is_a_list_whose_version_has_update_time(path: str
 
 
 def test_the_question_goes_behind_what_the_client_asks() -> None:
-    assert [with_update_time(query, 5) for query in ("", "flags=ALL")] == ["update_time=5", "flags=ALL&update_time=5"]
+    path = "/slurm/v0.0.38/jobs"
+    assert [with_update_time(path, query, 5) for query in ("", "flags=ALL")] == ["update_time=5", "flags=ALL&update_time=5"]
+
+
+@pytest.mark.parametrize(("version", "question"), [(37, "5"), (39, "5"), (40, "uts5"), (42, "uts5"), (46, "uts5")])
+def test_each_version_is_told_the_time_in_the_way_that_it_takes(version: int, question: str) -> None:
+    assert with_update_time(f"/slurm/v0.0.{version}/nodes", "", 5) == f"update_time={question}"
 
 
 def number(value: int) -> dict[str, object]:

@@ -68,7 +68,7 @@ def failed(*numbers: int, key: str = "error_code") -> bytes:
         (504, failed(5004), Proof.UNKNOWN),
         (500, failed(5005), Proof.UNKNOWN),
         (500, failed(104), Proof.UNKNOWN),
-        (500, failed(11), Proof.UNKNOWN),
+        (500, failed(11), Proof.NOT_NOW),
         (500, failed(1801), Proof.UNKNOWN),
         (500, failed(2000, 5004), Proof.UNKNOWN),
         (500, failed(1800, 5004), Proof.UNKNOWN),

@@ -129,6 +129,18 @@ async def test_a_person_has_so_many_keys_and_no_more(store: SubmissionStore) -> 
     assert isinstance(await claim(store, replace(ROW, username="bob"), most=3), SubmissionRow)
 
 
+async def test_what_is_not_counted_each_time_is_counted_in_time(store: SubmissionStore) -> None:
+    for number in range(130):
+        await claim(store, replace(ROW, key_sha256=bytes([number]) * 32), most=130)
+    assert await claim(store, ROW, most=130) == Full(oldest=NOW)
+
+
+async def test_a_replay_is_given_where_there_is_no_room_for_more(store: SubmissionStore) -> None:
+    await claim(store, ROW, most=1)
+    await store.settle(SETTLED)
+    assert await claim(store, replace(ROW, attempt="second"), most=1) == SETTLED
+
+
 async def test_jobs_of_other_keys_are_told(store: SubmissionStore) -> None:
     for number, job_id in ((1, 11), (2, 12)):
         other = replace(ROW, key_sha256=bytes([number]) * 32)

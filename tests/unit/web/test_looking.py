@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -157,6 +158,57 @@ async def test_without_a_mark_nothing_is_guessed(jobs: tuple[dict[str, Any], ...
 async def test_without_a_mark_two_that_look_alike_are_told_apart_by_the_keys_that_stand_for_them() -> None:
     finding = await look(page(job(7, comment="mine"), job(8, comment="mine")), lost=OWN, accounts=Accounts(known=frozenset({7})))
     assert (finding.verdict, finding.job_id) == (Verdict.FOUND, 8)
+
+
+async def test_those_who_wait_for_the_same_list_share_it_and_who_comes_later_asks_anew() -> None:
+    gate, lists = asyncio.Event(), 0
+
+    async def slow(_target: str) -> Answered:
+        nonlocal lists
+        lists += 1
+        await gate.wait()
+        return page(job(7, comment=MARK))
+
+    search = Search(Accounts(), Submissions(), token_lifetime=60.0, clock=lambda: NOW)
+    tasks = [asyncio.create_task(search.look(LOST, slow)) for _ in range(2)]
+    await asyncio.sleep(0)  # both have come before the list was asked for
+    await asyncio.sleep(0)
+    later = [asyncio.create_task(search.look(LOST, slow)) for _ in range(20)]
+    await asyncio.sleep(0)
+    gate.set()
+    findings = await asyncio.gather(*tasks, *later)
+    assert {finding.job_id for finding in findings} == {7}
+    assert lists == 2
+
+
+async def test_one_who_stops_waiting_takes_the_list_from_nobody() -> None:
+    gate = asyncio.Event()
+
+    async def slow(_target: str) -> Answered:
+        await gate.wait()
+        return page(job(7, comment=MARK))
+
+    search = Search(Accounts(), Submissions(), token_lifetime=60.0, clock=lambda: NOW)
+    first, second = (asyncio.create_task(search.look(LOST, slow)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    assert (await second).job_id == 7
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_one_who_comes_when_all_have_stopped_waiting_asks_anew(steps: int) -> None:
+    async def never(_target: str) -> Answered:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    search = Search(Accounts(), Submissions(), token_lifetime=60.0, clock=lambda: NOW)
+    first = asyncio.create_task(search.look(LOST, never))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (await search.look(LOST, Slurm({JOBS: page(job(7, comment=MARK))}).look)).job_id == 7
 
 
 LATE = FORGOTTEN + 1

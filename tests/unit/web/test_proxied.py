@@ -36,6 +36,7 @@ from gateway.web.mending import Mending
 from gateway.web.proxied import ProxiedHandler
 from gateway.web.reads import Reads
 from gateway.web.uploads import Upload, Uploads
+from gateway.web.versions import Versions
 from tests.unit.web.conftest import Make
 from tests.web import fakes
 
@@ -98,10 +99,11 @@ async def way(tmp_path: Path) -> AsyncIterator[Way]:
         way.handler = ProxiedHandler(
             doorman=cast("Doorman", way),
             authority=Authority(Rules(BUILT_IN)),
+            versions=Versions(enabled=False),
             clusters=clusters,
             default_cluster="main",
             uploads=Uploads(SETTINGS),
-            mending=Mending(enabled=True),
+            mending=Mending(Workshop(Views()), enabled=True),
             carrier=carrier,
             reads=Reads(
                 settings=ReadsSettings(enabled=False),
@@ -131,7 +133,8 @@ JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
     (SUBMIT, 200, b"no JSON", None),
-    (SUBMIT, 400, b'{"job_id":7}', None),
+    (SUBMIT, 500, b'{"job_id":7,"errors":[{}]}', 7),
+    (SUBMIT, 500, b'{"job_id":0,"errors":[{}]}', None),
     ("/slurm/v0.0.38/job/7", 200, b'{"job_id":7}', None),
 ]
 
