@@ -393,3 +393,13 @@ async def _promises(steps: list[tuple[str, str | float | int]]) -> None:
     play.check()
     assert play.reads == []
     play.shared.close()
+
+
+async def test_rights_that_were_taken_away_end_though_nothing_changes(slurm: Slurm) -> None:
+    await landed(slurm, fresh("of all", since=1))
+    for _ in range(10):
+        slurm.now += 30.0
+        assert (await landed(slurm, Unchanged())).how == "revalidated"
+    slurm.now += 30.0
+    found = await landed(slurm, fresh("of one"))
+    assert (slurm.asked[-1], found.how, text(found)) == (None, "miss", "of one")
