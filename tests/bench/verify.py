@@ -31,7 +31,7 @@ def measure(bench: Bench) -> list[Row]:
             }
             for load in ways.values():
                 load(CONNECTIONS, 1)
-            taken = taken_in_turn({name: partial(load, CONNECTIONS, 1, processes) for name, load in ways.items()}, 2 * bench.rounds)
+            taken = taken_in_turn({name: partial(load, CONNECTIONS, bench.seconds, processes) for name, load in ways.items()}, 2 * bench.rounds)
     rates = {name: [one.per_second for one in samples] for name, samples in taken.items()}
     ratio = median_ratio(rates["asked"], rates["open"])
     row = Row(
