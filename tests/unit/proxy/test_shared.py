@@ -406,7 +406,7 @@ async def test_rights_that_were_taken_away_end_though_nothing_changes(slurm: Slu
 
 
 async def test_somebody_elses_large_answers_take_room_for_a_moment_and_not_for_a_minute(slurm: Slurm) -> None:
-    held = []
+    held: list[asyncio.Future[Outcome]] = []
 
     async def fill(_kept: Kept | None, packer: Packer) -> Outcome:
         packer._grow(4000)
