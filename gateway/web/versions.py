@@ -87,7 +87,7 @@ class Versions:
             return call
         # The audit trail names what is done, and not a name whose meaning changes.
         call.context.path = call.context.path.removesuffix(call.path) + resolved.path
-        return replace(call, path=resolved.path)
+        return replace(call, path=resolved.path, asked_path=call.path)
 
     async def after(self, call: Call, response: web.StreamResponse) -> None:
         """Look anew if it is time; raise VersionGone and NotFound if that is why slurmrestd knows no such call."""

@@ -40,6 +40,7 @@ class Asked:
     cluster: str = "main"
     method: str = "POST"
     query: str = "a=b"
+    asked_path: str = ""
 
     def head(self, *, accept: str) -> Head:
         return Head(method=self.method, target=self.path + self.query, username="alice", token="t", accept=accept)
