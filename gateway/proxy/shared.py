@@ -27,6 +27,8 @@ Coding = Literal["gzip", "zstd"]
 # An answer that turned out too large is not tried to be kept again for so long.
 _LARGE_FOR = 60.0
 _MAX_LARGE = 1000
+# An answer of less than this part of the largest has room while large ones arrive: there are no more of them than calls to slurmrestd.
+_SMALL = 128
 # What an entry costs beside its body.
 _ENTRY = 1024
 _MAX_VIEWS = 100
@@ -245,13 +247,15 @@ class SharedReads(Generic[T]):
             self._used += more
             held += more
             self._evict()
-            if held > self._settings.max_answer or self._used > self._settings.memory:
+            if held > self._settings.max_answer or (self._used > self._settings.memory and held > self._settings.max_answer // _SMALL):
                 raise TooLargeToKeep
 
         try:
             outcome = await fetch(previous, Packer(self.threads, grow))
         except TooLargeToKeep:
-            self._note_large(key)
+            # That there is no room just now may be due to somebody else's large answers.
+            if held > self._settings.max_answer or self._used <= self._settings.memory:
+                self._note_large(key)
             raise
         finally:
             self._used -= held
