@@ -343,6 +343,11 @@ class Reads(Section):
 
     enabled: bool = Field(True, description="share reads at all; without it, each request is a call of its own, and lists have no views")
     max_age: Duration = Field(1.0, le=60.0, description="how long an answer is given again without asking slurmrestd whether it still holds")
+    confirmed_for: Duration = Field(
+        300.0,
+        description="how long an answer is given again because slurmrestd says that nothing has changed; then it is fetched anew, for that does "
+        "not tell whether its reader may still see all of it",
+    )
     memory: Size = Field(48 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
     max_answer: Size = Field(8 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
     clock_skew: Duration = Field(

@@ -2,7 +2,8 @@
 
 Two promises hold whatever happens. No read is answered from a call that began before the reader's own last change was answered
 (``newest_change``), and none from an answer that has been there for longer than ``max_age`` without having been confirmed. An answer that
-is older is confirmed where slurmrestd can say that nothing has changed, else asked for anew.
+is older is confirmed where slurmrestd can say that nothing has changed, else asked for anew. It says so of the list, and not of what the
+reader may see of it, so what is only ever confirmed is fetched anew after ``confirmed_for``: rights that were taken away end with that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ Coding = Literal["gzip", "zstd"]
 # An answer that turned out too large is not tried to be kept again for so long.
 _LARGE_FOR = 60.0
 _MAX_LARGE = 1000
+# An answer of less than this part of the largest has room while large ones arrive: there are no more of them than calls to slurmrestd.
+_SMALL = 128
 # What an entry costs beside its body.
 _ENTRY = 1024
 _MAX_VIEWS = 100
@@ -91,6 +94,8 @@ class Kept:
     since: int | None
     began: float
     ended: float
+    # When it was fetched.
+    fetched: float = 0.0
     size: int = 0
     views: dict[Hashable, asyncio.Future[Representation]] = field(default_factory=dict)
 
@@ -195,10 +200,15 @@ class SharedReads(Generic[T]):
         if flight is not None and flight.began > newest_change and not forced and (found := await self._joined(key, flight, reader)):
             return found
         began = self._clock()
-        flight = _Flight(began, reader, asyncio.create_task(self._fly(key, began, fetch, None if forced else self._kept.get(key))))
+        flight = _Flight(began, reader, asyncio.create_task(self._fly(key, began, fetch, None if forced else self._to_confirm(key, began))))
         self._flights[key] = flight
         flight.task.add_done_callback(lambda _: self._landed(key, flight))
         return await self._join(key, flight)
+
+    def _to_confirm(self, key: Key, now: float) -> Kept | None:
+        """Return what is kept, unless it has been confirmed for long enough."""
+        kept = self._kept.get(key)
+        return kept if kept is not None and now - kept.fetched <= self._settings.confirmed_for else None
 
     async def _joined(self, key: Key, flight: _Flight[T], reader: str) -> Found[T] | None:
         """Return what a call of somebody else's comes to, or None if that is no answer to ``reader``."""
@@ -237,13 +247,15 @@ class SharedReads(Generic[T]):
             self._used += more
             held += more
             self._evict()
-            if held > self._settings.max_answer or self._used > self._settings.memory:
+            if held > self._settings.max_answer or (self._used > self._settings.memory and held > self._settings.max_answer // _SMALL):
                 raise TooLargeToKeep
 
         try:
             outcome = await fetch(previous, Packer(self.threads, grow))
         except TooLargeToKeep:
-            self._note_large(key)
+            # That there is no room just now may be due to somebody else's large answers.
+            if held > self._settings.max_answer or self._used <= self._settings.memory:
+                self._note_large(key)
             raise
         finally:
             self._used -= held
@@ -257,7 +269,7 @@ class SharedReads(Generic[T]):
             previous.began, previous.ended = max(previous.began, began), max(previous.ended, ended)
             self._keep(previous)
             return Found(how="revalidated", kept=previous)
-        kept = Kept(key=key, since=outcome.since, began=began, ended=ended)
+        kept = Kept(key=key, since=outcome.since, began=began, ended=ended, fetched=began)
         kept.whole = self._representation(kept, Rendered(body=outcome.body, content_type=outcome.content_type), outcome.etag)
         kept.size = kept.whole.size
         self._keep(kept)

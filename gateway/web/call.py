@@ -28,7 +28,10 @@ class ClusterAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """``method`` and ``path`` are what was judged and what slurmrestd gets; ``method`` is GET where a HEAD came."""
+    """``method`` and ``path`` are what was judged and what slurmrestd gets; ``method`` is GET where a HEAD came.
+
+    ``asked_path`` is the client's, where that says ``latest``.
+    """
 
     context: Context
     identity: Identity
@@ -38,6 +41,7 @@ class Call:
     path: str
     query: str
     before_stream: BeforeStream
+    asked_path: str = ""
 
     @property
     def username(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -27,6 +28,10 @@ from gateway.web.reads import Reads
 _OPENAPI = "/openapi/v3"
 # How long a cluster's versions are believed: they change when its Slurm is upgraded.
 _VERSIONS_FOR = 300.0
+# So long nobody tries again to learn them when somebody could not.
+_PAUSE = 5.0
+# So long somebody waits for another one's question before they ask it themselves: that one may have many calls waiting before it.
+_PATIENCE = 2.0
 
 
 class Guest(Listener):
@@ -79,10 +84,27 @@ class Sight:
 
     async def jobs_path(self, context: Context, identity: Identity) -> str:
         """Return the path of the list of jobs in the newest version that the cluster serves; raise Refusal."""
-        async with self._asking:  # once for all who come at this moment
-            if time.monotonic() >= self._served_until:
+        if time.monotonic() >= self._served_until:
+            if self._served:
+                # Whoever comes meanwhile goes on with what is known.
+                self._served_until = time.monotonic() + _PAUSE
                 await self._learn(context, identity)
+            else:
+                await self._learn_first(context, identity)
         return resolve("/slurm/latest/jobs", self._served).path
+
+    async def _learn_first(self, context: Context, identity: Identity) -> None:
+        """Learn the versions, once for all who come at this moment, but wait for nobody for long."""
+        has_turn = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                has_turn = await self._asking.acquire()
+        try:
+            if not self._served:
+                await self._learn(context, identity)
+        finally:
+            if has_turn:
+                self._asking.release()
 
     async def _learn(self, context: Context, identity: Identity) -> None:
         try:

@@ -34,7 +34,9 @@ class Keyed:
             limit = self._settings.max_body
             raise TooLarge("body_with_key", detail=f"The body of a submission with an {HEADER} has at most {limit} bytes. Nothing was submitted.")
         content = b"" if upload.pieces is None else b"".join([piece async for piece in upload.pieces])
-        submission = Submission(user=call.identity.subject, cluster=call.cluster, path=call.path, key=key, content=content)
+        # A retry is the same request whatever has become of the gateway's repairs, or of Slurm, since the first.
+        came = (call.asked_path or call.path).encode() + b"\0" + (content if upload.came is None else upload.came)
+        submission = Submission(user=call.identity.subject, cluster=call.cluster, path=call.path, key=key, content=content, came=came)
         accept = call.accept_for_slurm()
 
         def prepare() -> Send:

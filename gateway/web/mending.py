@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from gateway.errors import InternalError, Refusal, Unavailable
 from gateway.policy.route import submission_version
@@ -41,7 +42,7 @@ class Mending:
         if mended.repairs:
             call.context.headers[HEADER] = ", ".join(mended.repairs)
         call.context.not_repaired = mended.problem
-        return upload if mended.content is None else Upload.of(mended.content), mended.content_type
+        return upload if mended.content is None else replace(Upload.of(mended.content), came=upload.content), mended.content_type
 
     async def _mended(self, call: Call, content: bytes | None, content_type: str | None) -> Mended:
         if content is None:

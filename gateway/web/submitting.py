@@ -82,13 +82,17 @@ def idempotency_key(values: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A submission with a key: ``path`` as slurmrestd knows it, ``content`` as it would be sent without a mark."""
+    """A submission with a key: ``path`` as slurmrestd knows it, ``content`` as it would be sent without a mark.
+
+    ``came`` is what its client sent, by which a key knows its request again.
+    """
 
     user: Subject
     cluster: str
     path: str
     key: str = field(repr=False)
     content: bytes = field(repr=False)
+    came: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,13 +202,12 @@ class Submitting:
 
     def _sending(self, submission: Submission, job: marking.JobRequest) -> SubmissionRow:
         now = self._clock()
-        request = hashlib.sha256(submission.path.encode() + b"\0" + submission.content).digest()
         return SubmissionRow(
             username=submission.user.username,
             cluster=submission.cluster,
             key_sha256=hashlib.sha256(submission.key.encode()).digest(),
             attempt=self._random(16),
-            request_sha256=request,
+            request_sha256=hashlib.sha256(submission.came).digest(),
             mark=marking.mark_of(self._random(10)) if self._settings.marker and job.takes_mark else "",
             created_at=now,
             held_until=now + _HOLD,

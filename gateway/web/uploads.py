@@ -20,11 +20,15 @@ _SMALL_UPLOAD = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A request body: its length, and its pieces (None without a body); ``content`` is the whole of it, where it is there at once."""
+    """A request body: its length, and its pieces (None without a body); ``content`` is the whole of it, where it is there at once.
+
+    ``came`` is what the client sent, where a repair has made something else of it.
+    """
 
     length: int | None
     pieces: AsyncIterator[bytes] | None
     content: bytes | None = None
+    came: bytes | None = None
 
     @classmethod
     def of(cls, content: bytes) -> Upload:

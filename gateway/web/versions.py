@@ -26,6 +26,8 @@ logger = structlog.get_logger()
 _BELIEVED = 300.0
 # After a look, so long until another one because of a doubt, or because it failed.
 _PAUSE = 5.0
+# So long somebody waits for the look of another one, who may have many calls waiting before it.
+_PATIENCE = 2.0
 # So long a version is refused by what is known, before that is looked at anew.
 _REFUSING = 30.0
 # The older name is that of releases which do not have the other.
@@ -70,7 +72,7 @@ class Versions:
             return call
         known = self._of(call)
         if not known.served and _version_of(call.path) == LATEST:
-            await asyncio.shield(self._start(known, call))
+            await self._look(known, call)
         try:
             resolved = _resolved(call.path, known.served)
         except Refusal:
@@ -78,14 +80,14 @@ class Versions:
             if known.look is None and self._clock() - known.looked < _REFUSING:
                 raise
             with contextlib.suppress(Refusal):
-                await asyncio.shield(self._start(known, call))
+                await self._look(known, call)
             resolved = resolve(call.path, known.served)
         call.context.headers.update(resolved.headers)
         if resolved.path == call.path:
             return call
         # The audit trail names what is done, and not a name whose meaning changes.
         call.context.path = call.context.path.removesuffix(call.path) + resolved.path
-        return replace(call, path=resolved.path)
+        return replace(call, path=resolved.path, asked_path=call.path)
 
     async def after(self, call: Call, response: web.StreamResponse) -> None:
         """Look anew if it is time; raise VersionGone and NotFound if that is why slurmrestd knows no such call."""
@@ -109,13 +111,21 @@ class Versions:
             known = self._clusters[call.cluster] = _Known()
         return known
 
+    async def _look(self, known: _Known, call: Call) -> None:
+        """Look, or wait for the look under way; what that one's caller is refused is nobody else's refusal."""
+        if (others := known.look) is not None:
+            await asyncio.wait((others,), timeout=_PATIENCE)
+            if others.done() and not others.cancelled() and others.exception() is None:
+                return
+            if known.look is others:
+                await self._learn(known, call)
+                return
+        await asyncio.shield(self._start(known, call))
+
     def _start(self, known: _Known, call: Call) -> asyncio.Task[None]:
         """Begin a look, or return the one under way."""
         if known.look is None:
-            # Its own answer may have taken longer than the token was good for.
-            now = replace(call, context=replace(call.context, now=time.time()), method="GET", query="")
-            heads = [replace(now, path=document).head(accept="application/json") for document in _DOCUMENTS]
-            known.look = asyncio.create_task(self._learn(known, call.cluster, call.access.upstream, heads))
+            known.look = asyncio.create_task(self._learn(known, call))
             known.look.add_done_callback(lambda look: self._looked(known, look))
         return known.look
 
@@ -125,13 +135,16 @@ class Versions:
         if not look.cancelled() and (error := look.exception()) is not None:
             logger.info("versions_unknown", cause=error.cause if isinstance(error, Refusal) else type(error).__name__)
 
-    async def _learn(self, known: _Known, cluster: str, upstream: Upstream, heads: list[Head]) -> None:
+    async def _learn(self, known: _Known, call: Call) -> None:
         """Ask for the documents until one names versions; keep what is known when none does."""
-        for head in heads:
-            served = await asyncio.to_thread(served_versions, await _document(upstream, head))
+        # The answer to the call itself may have taken longer than its token was good for.
+        now = replace(call, context=replace(call.context, now=time.time()), method="GET", query="")
+        for document in _DOCUMENTS:
+            head = replace(now, path=document).head(accept="application/json")
+            served = await asyncio.to_thread(served_versions, await _document(call.access.upstream, head))
             if served:
                 if served != known.served:
-                    logger.info("versions", cluster=cluster, served=list(served))
+                    logger.info("versions", cluster=call.cluster, served=list(served))
                 known.served, known.learnt = served, self._clock()
                 return
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from gateway.slurm.repair.body import Mended
 from tests.web import fakes
 from tests.web.conftest import Build, House
 
@@ -110,3 +111,15 @@ async def test_with_a_key_it_is_the_repaired_job_that_is_sent_once(house: House)
     assert [answer.field("x-gateway-repaired") for answer in (first, second)] == ["environment, tasks"] * 2
     assert (second.field("idempotency-replayed"), len(house.slurm.seen), first.body) == ("true", 1, second.body)
     assert json.loads(house.slurm.seen[0].body)["job"]["environment"] == ["PATH=/bin"]
+
+
+async def test_a_key_knows_its_request_by_what_was_sent_and_not_by_what_the_repair_made_of_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.slurm.behaviour = fakes.replies(fakes.http(200, b'{"job_id": 7, "errors": []}'))
+    key = ("Idempotency-Key", "k" * 20)
+    await submit(house, "v0.0.42", json.dumps(OLD_JOB).encode(), JSON, key)
+    # The same job to slurmrestd, but another request.
+    assert (await submit(house, "v0.0.42", json.dumps(OLD_JOB, indent=1).encode(), JSON, key)).status == 422
+    # As after an upgrade of the gateway, or with another configuration.
+    monkeypatch.setattr("gateway.web.mending.repair_body", lambda _content, content_type, _version: Mended(content_type=content_type))
+    again = await submit(house, "v0.0.42", json.dumps(OLD_JOB).encode(), JSON, key)
+    assert (again.status, again.field("idempotency-replayed"), again.field("x-gateway-repaired")) == (200, "true", None)

@@ -256,3 +256,23 @@ async def test_switched_off_every_path_goes_on_as_it_came(house: House) -> None:
     house.slurm.behaviour = Slurm()
     answer = await house.ask("GET", "/slurm/latest/ping", fakes.bearer(await house.token()))
     assert (answer.status, [request.line for request in house.slurm.seen]) == (404, ["GET /slurm/latest/ping HTTP/1.1"])
+
+
+async def test_a_key_knows_a_request_for_latest_again_after_an_upgrade(build: Build) -> None:
+    house, served = await build(slurm={"versions": True}), ["v0.0.41"]
+
+    async def tell(request: fakes.Request) -> bool:
+        document = json.dumps({"paths": {f"/slurm/{version}/x": {} for version in served}}).encode()
+        await request.say(fakes.http(200, document if "openapi" in request.line else b'{"job_id": 7, "errors": []}'))
+        return True
+
+    house.slurm.behaviour = tell
+    fields = [*fakes.bearer(await house.token()), ("Content-Type", "application/json"), ("Idempotency-Key", "k")]
+    body = b'{"job": {"name": "a", "environment": ["A=b"], "script": "#!/bin/sh"}}'
+    answers = [await house.ask("POST", "/slurm/latest/job/submit", fields, body)]
+    served.append("v0.0.42")
+    for known in house.application._versions._clusters.values():
+        known.served = ()
+    answers += [await house.ask("POST", path, fields, body) for path in ("/slurm/latest/job/submit", "/slurm/v0.0.42/job/submit")]
+    assert [(answer.status, answer.field("idempotency-replayed")) for answer in answers] == [(200, None), (200, "true"), (422, None)]
+    assert [request.line for request in house.slurm.seen if "submit" in request.line] == ["POST /slurm/v0.0.41/job/submit HTTP/1.1"]

@@ -393,3 +393,32 @@ async def _promises(steps: list[tuple[str, str | float | int]]) -> None:
     play.check()
     assert play.reads == []
     play.shared.close()
+
+
+async def test_rights_that_were_taken_away_end_though_nothing_changes(slurm: Slurm) -> None:
+    await landed(slurm, fresh("of all", since=1))
+    for _ in range(10):
+        slurm.now += 30.0
+        assert (await landed(slurm, Unchanged())).how == "revalidated"
+    slurm.now += 30.0
+    found = await landed(slurm, fresh("of one"))
+    assert (slurm.asked[-1], found.how, text(found)) == (None, "miss", "of one")
+
+
+async def test_somebody_elses_large_answers_take_room_for_a_moment_and_not_for_a_minute(slurm: Slurm) -> None:
+    held: list[asyncio.Future[Outcome]] = []
+
+    async def fill(_kept: Kept | None, packer: Packer) -> Outcome:
+        packer._grow(4000)
+        held.append(asyncio.get_running_loop().create_future())
+        return await held[-1]
+
+    others = [asyncio.create_task(slurm.shared.read(key(f"/{n}", "bob"), fill, reader="bob", newest_change=0.0)) for n in range(2)]
+    await settle()
+    assert text(await landed(slurm, fresh("small"))) == "small"
+    with pytest.raises(TooLargeToKeep):
+        await landed(slurm, fresh("x" * 3000), key("/other"))
+    for end in held:
+        end.set_result(Other(answer="500"))
+    await asyncio.gather(*others)
+    assert len(text(await landed(slurm, fresh("x" * 3000), key("/other")))) == 3000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,6 +17,7 @@ from gateway.proxy.shared import Found, Kept, Key, Other, Rendered, Representati
 from gateway.proxy.workshop import Workshop
 from gateway.slurm.body import Body, pack
 from gateway.slurm.views.reply import ListTooLarge
+from gateway.web import eyes
 from gateway.web.call import Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.eyes import Sight
@@ -142,3 +144,27 @@ async def test_eyes_see_news_and_states_for_their_owner(world: World, make: Make
     assert await eyes.states(news.snapshot, [8]) == {8: (("RUNNING",),)}
     with pytest.raises(TypeError):
         await eyes.look(Listener(), 0.0)
+
+
+async def test_nobody_waits_for_long_for_somebody_elses_question(world: World, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = sight(world, make)
+    monkeypatch.setattr(eyes, "_PATIENCE", 0.02)
+    read, never = made._read, asyncio.Event()
+
+    async def slow_for_alice(asked: Call, newer_than: float) -> tuple[Body, str, float, float]:
+        if asked.username == "alice":
+            await never.wait()
+        return await read(asked, newer_than)
+
+    monkeypatch.setattr(made, "_read", slow_for_alice)
+    stuck = [asyncio.create_task(made.jobs_path(one.context, one.identity)) for one in (guest(make), guest(make))]
+    await asyncio.sleep(0)
+    bob = guest(make, "bob")
+    assert await asyncio.wait_for(made.jobs_path(bob.context, bob.identity), 5) == "/slurm/v0.0.40/jobs"
+    made._served_until = 0.0
+    late = asyncio.create_task(made.jobs_path(guest(make).context, guest(make).identity))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(made.jobs_path(bob.context, bob.identity), 5) == "/slurm/v0.0.40/jobs"
+    for task in (*stuck, late):
+        task.cancel()
+    await asyncio.gather(*stuck, late, return_exceptions=True)

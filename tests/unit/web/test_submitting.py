@@ -45,6 +45,7 @@ SUBMISSION = Submission(
     path=PATH,
     key="8e03978e",
     content=b'{"job": {"name": "a"}, "script": "#!/bin/sh\\n"}',
+    came=b"the path and the body",
 )
 OWN = replace(SUBMISSION, content=b'{"job": {"name": "a", "comment": "mine"}}')
 BROKEN = UpstreamBroken("connection lost")
@@ -228,7 +229,7 @@ async def test_the_first_answer_is_given_again_and_nothing_is_sent_again(make: M
     assert len(slurm.sent) == 1
 
 
-@pytest.mark.parametrize("changed", [{"content": b"{}"}, {"path": "/slurm/v0.0.37/job/submit"}], ids=str)
+@pytest.mark.parametrize("changed", [{"came": b"{}"}, {"came": b"\0" + SUBMISSION.came}], ids=str)
 async def test_a_key_that_comes_with_something_else_is_refused(make: Make, slurm: Slurm, changed: dict[str, Any]) -> None:
     await submit(make(), slurm)
     assert isinstance(await refused(make(), slurm, replace(SUBMISSION, **changed)), KeyReused)

@@ -13,10 +13,11 @@ import pytest
 from aiohttp import web
 
 from gateway.config import Cluster, Server
-from gateway.errors import NotFound, VersionGone
+from gateway.errors import NotFound, TooManyCalls, VersionGone
 from gateway.proxy.forward import Upstream
 from gateway.proxy.headers import Head
 from gateway.slurm.minting import Minter
+from gateway.web import versions
 from gateway.web.call import Call, ClusterAccess
 from gateway.web.context import Context, open_context
 from gateway.web.versions import Versions
@@ -39,6 +40,7 @@ class Asked:
     cluster: str = "main"
     method: str = "POST"
     query: str = "a=b"
+    asked_path: str = ""
 
     def head(self, *, accept: str) -> Head:
         return Head(method=self.method, target=self.path + self.query, username="alice", token="t", accept=accept)
@@ -176,3 +178,28 @@ async def test_a_failed_look_is_tried_again_after_a_pause(site: Site) -> None:
         site.now += later
         asked.append(await site.after())
     assert asked == [2, 2, 4]  # both documents each time
+
+
+async def test_what_somebody_elses_look_is_refused_is_not_ones_own_refusal(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_PATIENCE", 0.02)
+    never, learn = asyncio.Event(), site.versions._learn
+    fails = [TooManyCalls("queue full: waiting_per_user"), None]
+
+    async def look(known: versions._Known, call: Call) -> None:
+        if fails:
+            if (refusal := fails.pop(0)) is not None:
+                await asyncio.sleep(0)
+                raise refusal
+            await never.wait()
+        await learn(known, call)
+
+    monkeypatch.setattr(site.versions, "_learn", look)
+    refused = asyncio.create_task(site.versions.real(site.call("/slurm/latest/jobs")))
+    await asyncio.sleep(0)
+    slow = asyncio.create_task(site.versions.real(site.call("/slurm/latest/jobs")))
+    with pytest.raises(TooManyCalls):
+        await refused
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(site.versions.real(site.call("/slurm/latest/jobs")), 5)).path == "/slurm/v0.0.38/jobs"
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
