@@ -129,8 +129,7 @@ def test_a_name_that_no_cluster_has_is_not_found(door: Door) -> None:
 def test_a_job_is_submitted_where_it_was_sent_and_as_the_one_who_sent_it(door: Door, name: str, other: str) -> None:
     site = door.clusters[name]
     job_id = door.submit(name, "bob", name=f"for-{name}")
-    found = door.job(name, job_id)
-    assert found is not None
+    found = wait_for(lambda: door.job(name, job_id), 5, "the job in a list that may be a second old")
     assert (found["name"], found["user_id"]) == (f"for-{name}", site.uid("bob"))
     elsewhere = door.job(other, job_id)
     assert elsewhere is None or elsewhere["name"] != f"for-{name}"

@@ -455,7 +455,7 @@ def test_a_refusal_of_slurms_is_the_same_refusal_again(door: Door) -> None:
     tree = body(door.site, name, partition="nowhere")
     first, again = door.submit(key, tree), door.submit(key, tree)
     assert (again.status, again.body, again.headers["Idempotency-Replayed"]) == (first.status, first.body, "true")
-    assert first.status == 500
+    assert first.status == 400
     assert jobs(door.site, name) == []
 
 
