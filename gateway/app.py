@@ -298,6 +298,7 @@ class Application:
         )
 
     def _measure(self) -> None:
+        self._metrics.under_way.set(self.front.under_way)
         self._metrics.kept_bytes.set(self._reads.shared.used)
         for name, access in self._clusters.items():
             pool = access.upstream.pool

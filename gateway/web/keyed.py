@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from gateway.config import Submissions
 from gateway.errors import TooLarge, UpstreamBroken
+from gateway.proxy.forward import Content
 from gateway.proxy.headers import Head, reply_headers
 from gateway.web.call import Call
 from gateway.web.carrying import Answer, Carrier
 from gateway.web.looking import Answered
 from gateway.web.submitting import HEADER, Send, Submission, Submitting
-from gateway.web.uploads import Upload, once
+from gateway.web.uploads import Upload
 
 # An answer to a submission has less than 1 KiB. A list of 50,000 jobs has about this, and is the most that is looked through.
 _MAX_ANSWER = 1024 * 1024
@@ -43,7 +43,7 @@ class Keyed:
             head = Head(method="POST", target=call.path, username=call.username, token=_token(call), accept=accept, content_type=content_type)
 
             async def send(body: bytes) -> Answered:
-                return await self._exchange(call, replace(head, content_length=len(body)), once(body), _MAX_ANSWER)
+                return await self._exchange(call, replace(head, content_length=len(body)), Upload.of(body).body, _MAX_ANSWER)
 
             return send
 
@@ -55,7 +55,7 @@ class Keyed:
         call.context.job_id = outcome.job_id
         return Answer(status=outcome.status, headers=outcome.headers, content=outcome.content)
 
-    async def _exchange(self, call: Call, head: Head, body: AsyncIterator[bytes] | None, most: int) -> Answered:
+    async def _exchange(self, call: Call, head: Head, body: Content | None, most: int) -> Answered:
         """Send a request and return its whole answer; raise SlurmRefusedGateway too, and UpstreamBroken for an answer that is too large."""
         upstream = call.access.upstream
         pieces: list[bytes] = []

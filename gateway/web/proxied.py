@@ -95,8 +95,10 @@ class ProxiedHandler:
             self._recency.note(call.cluster, call.username)
 
     async def _read(self, call: Call) -> web.StreamResponse:
-        async with self._uploads.of(call.context.request):  # refuses what has a body
-            pass
+        request = call.context.request
+        if request.body_exists or "Expect" in request.headers:
+            async with self._uploads.of(request):  # refuses what has a body
+                pass
         return await self._reads.answer(call)
 
     async def _change(self, call: Call) -> web.StreamResponse:
@@ -108,7 +110,7 @@ class ProxiedHandler:
             if key is not None:
                 return explained(call, await self._keyed.answer(call, key, upload, content_type)).response()
             head = call.head(accept=call.accept_for_slurm(), content_type=content_type, length=upload.length)
-            answer = await self._carrier.carry(call, head, upload.pieces)
+            answer = await self._carrier.carry(call, head, upload.body)
         if not isinstance(answer, Answer):
             return answer
         if is_submission(call.method, call.path):

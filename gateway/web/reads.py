@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from gateway.slurm.views.reply import ListTooLarge
 from gateway.slurm.views.view import View
 from gateway.web.call import Call
 from gateway.web.carrying import Answer, Carrier, explained, small_content
+from gateway.web.whole import Whole
 
 # Below this, compressing gains nothing that a network would notice.
 _WORTH_COMPRESSING = 1400
@@ -116,14 +118,14 @@ class Reads:
         newest_change = max(self._recency.last(call.cluster, call.username), newer_than)
         fetch = _Fetch(call, key, self._settings.clock_skew)
         found = await self.shared.read(key, fetch, reader=call.username, newest_change=newest_change, forced=forced)
-        self._metrics.reads.labels(found.how).inc()
+        self._metrics.read(found.how)
         return found
 
     async def _carry(self, call: Call, how: str | None = None) -> web.StreamResponse:
         answer = await self._carrier.carry(call, call.head(accept=call.accept_for_slurm()))
         response = answer.response() if isinstance(answer, Answer) else answer
         if how is not None:
-            self._metrics.reads.labels(how).inc()
+            self._metrics.read(how)
             if not response.prepared:
                 response.headers["X-Cache"] = how
         return response
@@ -146,12 +148,11 @@ class Reads:
         headers["Content-Type"] = form.content_type
         if link is not None:
             headers["Link"] = link  # RFC 8288
-        coding = coding_for(sent.get("Accept-Encoding", "")) if form.body.size >= _WORTH_COMPRESSING else None
-        if coding is not None:
-            headers["Content-Encoding"] = coding
-            return web.Response(headers=headers, body=await form.encoded(coding))
+        if form.body.size >= _WORTH_COMPRESSING and (coding := coding_for(sent.get("Accept-Encoding", ""))) is not None:
+            with contextlib.suppress(TooLargeToKeep):  # then it goes out plain, piece by piece
+                return Whole(headers={**headers, "Content-Encoding": coding}, body=await form.encoded(coding))
         if not form.body.compressed:
-            return web.Response(headers=headers, body=form.body.data)
+            return Whole(headers=headers, body=form.body.data)
         response = web.StreamResponse(headers=headers)
         response.content_length = form.body.size
         return await self._carrier.stream(call, response, unpacked(form.body, self.shared.threads))
@@ -210,6 +211,7 @@ class _Fetch:
             elif reply.status != 200:  # noqa: PLR2004 - as above
                 raise TooLargeToKeep
             else:
+                packer.expect(reply.length)
                 async for piece in upstream.body(reply):
                     await packer.add(piece)
         packed = await packer.finish()

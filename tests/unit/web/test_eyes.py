@@ -49,7 +49,7 @@ class World:
         key = Key(cluster="main", owner="", path=asked.path, query="", accept=None)
         kept = Kept(key=key, since=None, began=5.0, ended=6.0, size=1)
         made = Rendered(body=pack(answer), content_type="application/json")
-        kept.whole = Representation(made.body, etag='W/"x"', content_type=made.content_type, threads=cast("Any", None), grown=lambda _: None)
+        kept.whole = Representation(made, etag='W/"x"', threads=cast("Any", None), most=0, grown=lambda _: None)
         return Found(how="miss", kept=kept)
 
     async def judge(self, _call: Call, _head: object, _answer: Answer) -> None:
