@@ -96,7 +96,8 @@ def test_a_job_is_submitted_read_and_cancelled(spoken: tuple[Site, str]) -> None
     [job] = jobs_of(site.call("bob", "GET", f"/slurm/{api}/job/{job_id}"))
     assert (job["job_id"], job["name"], job["user_id"]) == (job_id, name, site.uid("bob"))
     assert job_state(job) in {"PENDING", "RUNNING"}
-    assert job_id in {job["job_id"] for job in jobs_of(site.call("alice", "GET", f"/slurm/{api}/jobs"))}
+    # Somebody else's list may be a second old.
+    wait_for(lambda: job_id in {job["job_id"] for job in jobs_of(site.call("alice", "GET", f"/slurm/{api}/jobs"))}, 5, "the job in the list")
     assert site.call("bob", "DELETE", f"/slurm/{api}/job/{job_id}").status == 200
     wait_for(lambda: site.state_of("bob", job_id) == "CANCELLED", 20, "the job's end")
 
@@ -115,7 +116,7 @@ def test_someone_elses_job_goes_on_whatever_the_answer_to_its_cancelling_says(sp
     site, api = spoken
     job_id = site.submit("alice", SLEEPS, hold=True)
     answer = site.call("bob", "DELETE", f"/slurm/{api}/job/{job_id}")
-    assert answer.status in {200, 500}
+    assert answer.status in {200, 403}
     assert site.state_of("alice", job_id) == "PENDING"
     site.call("alice", "DELETE", f"/slurm/{site.api}/job/{job_id}")
 
@@ -123,10 +124,10 @@ def test_someone_elses_job_goes_on_whatever_the_answer_to_its_cancelling_says(sp
 # Refusals.
 
 
-def test_a_job_that_is_not_there_is_not_found_or_slurms_own_500(spoken: tuple[Site, str]) -> None:
+def test_a_job_that_is_not_there_is_not_found_whatever_slurm_calls_it(spoken: tuple[Site, str]) -> None:
     site, api = spoken
     answer = site.call("alice", "GET", f"/slurm/{api}/job/{NOBODYS}")
-    assert answer.status in ({404, 500} if version_number(api) < 40 else {404})
+    assert answer.status == 404
     assert b"999999" in answer.body or b"Invalid job id" in answer.body
 
 

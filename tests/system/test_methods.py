@@ -46,7 +46,7 @@ def test_a_method_that_slurmrestd_does_not_have_is_refused(site: Site, method: s
 
 def test_a_method_that_the_path_does_not_take_is_refused_in_slurms_words(site: Site) -> None:
     answer = site.call("alice", "DELETE", "/slurm/v0.0.36/ping")
-    assert (answer.status, answer.body.partition(b".")[0]) == (405, b"Requested REST method is not defined at URL")
+    assert (answer.status, answer.reason, "Requested REST method is not defined at URL" in answer.json["detail"]) == (405, "slurm_refused", True)
 
 
 def test_a_body_with_a_length_is_submitted(site: Site, tmp_path: Path) -> None:
