@@ -187,6 +187,16 @@ class MethodNotAllowed(Refusal):
     default_hint = "The Allow header names the methods that it takes."
 
 
+class NotAcceptable(Refusal):
+    """Nobody makes what Accept asks for (RFC 9110 section 15.5.7)."""
+
+    status = 406
+    reason = "not_acceptable"
+    title = "Nobody answers in that form"
+    default_detail = "Neither Slurm nor the gateway answers this call in a form that Accept takes. Nothing was done."
+    default_hint = "Send 'Accept: application/json' or no Accept at all; lists of jobs and nodes come as text/csv and application/x-ndjson, too."
+
+
 class RequestTimeout(Refusal):
     """The client stopped sending in the middle of its request (RFC 9110 section 15.5.9)."""
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.proxy.forward import Upstream
 from gateway.proxy.headers import Head, single_value
 from gateway.sessions.sessions import Identity
+from gateway.slurm.accepting import accept_for_slurm
 from gateway.slurm.minting import Minter
 from gateway.web.context import Context
 
@@ -50,6 +51,10 @@ class Call:
     def accept(self) -> str | None:
         """Return the media types that the client takes; raise BadRequest for a header that is not passed on."""
         return single_value(self.context.request.headers.getall("Accept", []), "Accept")
+
+    def accept_for_slurm(self) -> str | None:
+        """Return the media types that slurmrestd is asked for; raise BadRequest, and NotAcceptable if it makes none that the client takes."""
+        return accept_for_slurm(self.accept())
 
     def head(self, *, query: str | None = None, accept: str | None = None, content_type: str | None = None, length: int | None = None) -> Head:
         """Return the head that slurmrestd gets, with a token minted for the caller; raise what minting raises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,13 +14,12 @@ from gateway.errors import Refusal, SlurmRefusedGateway
 from gateway.proxy.connection import Reply
 from gateway.proxy.forward import Upstream
 from gateway.proxy.headers import Head, reply_headers
-from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token
+from gateway.slurm.meaning import Explained, controller_answers, explain, might_have_refused_the_token, refused_the_token, telltale
+from gateway.web import problem
 from gateway.web.call import BeforeStream, Call
 
 # A reply up to this size is taken whole: its meaning can be read, and it goes out in one piece.
 SMALL = 64 * 1024
-# Of the releases that hide a refused token behind a 500 without a cause, all serve this version, and its ping names the cause.
-_TELLTALE = "/slurm/v0.0.36/ping"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,24 @@ class Carrier:
             content = await small_content(upstream, reply)
             if content is None:
                 return await self._stream(call, reply)
-        answer = Answer(status=reply.status, headers=reply_headers(reply.headers), content=content)
-        await self.judge(call, head, answer)
-        return answer
+        return await self.finish(call, head, Answer(status=reply.status, headers=reply_headers(reply.headers), content=content))
 
-    async def judge(self, call: Call, head: Head, answer: Answer) -> None:
-        """Raise SlurmRefusedGateway if the answer says, or a ping with the same token does, that Slurm refuses the minted token."""
-        if await _slurm_refuses(call.access.upstream, head, answer.status, answer.content):
+    async def finish(self, call: Call, head: Head, answer: Answer) -> Answer:
+        """Return the answer as the client gets it; raise SlurmRefusedGateway as ``judge`` does."""
+        return explained(call, answer, controller_answers=await self.judge(call, head, answer))
+
+    async def judge(self, call: Call, head: Head, answer: Answer) -> bool | None:
+        """Raise SlurmRefusedGateway if the answer says, or another one to the same token does, that Slurm refuses the minted token.
+
+        Return whether slurmctld answers, where the answer left that open; else None.
+        """
+        refused = refused_the_token(answer.status, answer.content)
+        controller = None
+        if not refused and might_have_refused_the_token(answer.status, answer.content):
+            refused, controller = await _telltale(call.access.upstream, head, call.path)
+        if refused:
             raise SlurmRefusedGateway(f"slurmrestd answered {answer.status} to the minted token")
+        return controller
 
     async def _stream(self, call: Call, reply: Reply) -> web.StreamResponse:
         """Pass a large reply on as it arrives."""
@@ -93,15 +103,32 @@ async def small_content(upstream: Upstream, reply: Reply) -> bytes | None:
     return content
 
 
-async def _slurm_refuses(upstream: Upstream, head: Head, status: int, content: bytes) -> bool:
-    """Tell whether Slurm refuses the minted token; where the answer does not say, ping with the same token does."""
-    if refused_the_token(status, content):
-        return True
-    if not might_have_refused_the_token(status, content):
-        return False
-    probe = Head(method="GET", target=_TELLTALE, username=head.username, token=head.token)
+async def _telltale(upstream: Upstream, head: Head, path: str) -> tuple[bool, bool | None]:
+    """Tell by a call that says so whether Slurm refuses the token of ``head``, and whether slurmctld answers, if that can be told."""
+    probe = Head(method="GET", target=telltale(path), username=head.username, token=head.token)
     try:
         async with upstream.exchange(probe, repeatable=True) as reply:
-            return refused_the_token(reply.status, await small_content(upstream, reply) or b"")
+            content = await small_content(upstream, reply) or b""
     except Refusal:
-        return False
+        return False, None
+    return refused_the_token(reply.status, content), controller_answers(reply.status, content)
+
+
+def explained(call: Call, answer: Answer, *, controller_answers: bool | None = None) -> Answer:
+    """Return the answer with the status that is true of it and a hint, or as a problem document where slurmrestd made no JSON of it."""
+    typed = answer.headers.get("Content-Type")
+    found = explain(call.method, call.path, answer.status, typed, answer.content, controller_answers=controller_answers)
+    if found is None:
+        return answer
+    if found.body is None:
+        content = problem.of_slurm(found, call.context.id)
+        return Answer(status=found.status, headers={**answer.headers, "Content-Type": problem.CONTENT_TYPE}, content=content)
+    return Answer(status=found.status, headers=answer.headers, content=_with_what_was_left(found, found.body, call.context.not_repaired))
+
+
+def _with_what_was_left(found: Explained, body: bytes, why: str | None) -> bytes:
+    """Return the body of an error whose hint tells, too, why the request was not repaired."""
+    if why is None or found.status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
+        return body
+    more = f"{found.hint} The gateway sent the body as it came, for it has {why}."
+    return body.replace(json.dumps(found.hint).encode(), json.dumps(more).encode(), 1)

@@ -43,7 +43,7 @@ class Keyed:
         came = (call.asked_path or call.path).encode() + b"\0" + (content if upload.came is None else upload.came)
         job = await self._read(call, content)
         submission = Submission(user=call.identity.subject, cluster=call.cluster, path=call.path, key=key, content=content, came=came, job=job)
-        accept = call.accept()
+        accept = call.accept_for_slurm()
 
         def prepare() -> Send:
             head = Head(method="POST", target=call.path, username=call.username, token=_token(call), accept=accept, content_type=content_type)

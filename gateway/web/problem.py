@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.errors import CredentialsRefused, Refusal
+from gateway.slurm.meaning import Explained
 
 CONTENT_TYPE = "application/problem+json"
 # RFC 9110 section 11.6.1 asks for a challenge. Basic is taken as well, but naming it would make browsers ask for a password alone.
@@ -31,6 +32,27 @@ def document(refusal: Refusal, request_id: str, *, proxied: bool) -> dict[str, A
         error = {"error": refusal.title, "error_number": refusal.status, "description": f"{refusal.detail} {refusal.hint}", "source": "slurm-gateway"}
         tree["errors"] = [error]
     return tree
+
+
+def of_slurm(explained: Explained, request_id: str) -> bytes:
+    """Return the body of the problem document that takes the place of an answer of slurmrestd's which is no JSON."""
+    error = {
+        "error": explained.title,
+        "error_number": explained.status,
+        "description": f"{explained.detail} {explained.hint}",
+        "source": "slurmrestd",
+    }
+    tree = {
+        "type": "about:blank",
+        "title": explained.title,
+        "status": explained.status,
+        "detail": explained.detail,
+        "reason": "slurm_refused",
+        "hint": explained.hint,
+        "request_id": request_id,
+        "errors": [error],
+    }
+    return json.dumps(tree).encode() + b"\n"
 
 
 def response(refusal: Refusal, request_id: str, *, proxied: bool) -> web.Response:

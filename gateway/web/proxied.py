@@ -15,7 +15,7 @@ from gateway.slurm.meaning import submitted_job_id
 from gateway.slurm.submitted import takes_key
 from gateway.web.authority import Authority
 from gateway.web.call import BeforeStream, Call, ClusterAccess
-from gateway.web.carrying import Answer, Carrier
+from gateway.web.carrying import Answer, Carrier, explained
 from gateway.web.context import Context
 from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
@@ -106,8 +106,8 @@ class ProxiedHandler:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
             upload, content_type = await self._mending.mend(call, taken, content_type)
             if key is not None:
-                return (await self._keyed.answer(call, key, upload, content_type)).response()
-            head = call.head(accept=call.accept(), content_type=content_type, length=upload.length)
+                return explained(call, await self._keyed.answer(call, key, upload, content_type)).response()
+            head = call.head(accept=call.accept_for_slurm(), content_type=content_type, length=upload.length)
             answer = await self._carrier.carry(call, head, upload.pieces)
         if not isinstance(answer, Answer):
             return answer

@@ -18,12 +18,13 @@ from gateway.proxy.recency import Recency
 from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Rendered, Representation, SharedReads, Unchanged, tag_of
 from gateway.proxy.workshop import Workshop
 from gateway.slurm.freshness import can_be_confirmed, is_shared_read, is_unchanged, last_update, with_update_time
+from gateway.slurm.meaning import refused_the_token
 from gateway.slurm.views.asking import next_query, parse_view
 from gateway.slurm.views.render import render
 from gateway.slurm.views.reply import ListTooLarge
 from gateway.slurm.views.view import View
 from gateway.web.call import Call
-from gateway.web.carrying import Answer, Carrier, small_content
+from gateway.web.carrying import Answer, Carrier, explained, small_content
 
 # Below this, compressing gains nothing that a network would notice.
 _WORTH_COMPRESSING = 1400
@@ -72,7 +73,7 @@ class Reads:
         if forced and _takes_plain(call):
             return await self._carry(call, "miss")
         try:
-            found = await self.look_up(call, call.accept(), forced=forced, newer_than=newer_than)
+            found = await self.look_up(call, call.accept_for_slurm(), forced=forced, newer_than=newer_than)
         except TooLargeToKeep:
             return await self._carry(call, "miss")
         if found.kept is None:
@@ -119,7 +120,7 @@ class Reads:
         return found
 
     async def _carry(self, call: Call, how: str | None = None) -> web.StreamResponse:
-        answer = await self._carrier.carry(call, call.head(accept=call.accept()))
+        answer = await self._carrier.carry(call, call.head(accept=call.accept_for_slurm()))
         response = answer.response() if isinstance(answer, Answer) else answer
         if how is not None:
             self._metrics.reads.labels(how).inc()
@@ -131,8 +132,7 @@ class Reads:
         """Give an answer that is none of 200."""
         if found.other is None:
             raise RuntimeError("an answer is kept or it is not")
-        answer = found.other.answer
-        await self._carrier.judge(call, call.head(), answer)
+        answer = await self._carrier.finish(call, call.head(), found.other.answer)
         response = answer.response()
         response.headers["X-Cache"] = found.how
         return response
@@ -202,9 +202,11 @@ class _Fetch:
             if content is not None:
                 if question is not None and is_unchanged(reply.status, content):
                     return Unchanged()
-                if reply.status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
-                    return Other(answer=Answer(status=reply.status, headers=headers, content=content))
-                await packer.add(content)
+                answer = Answer(status=reply.status, headers=headers, content=content)
+                # An error that comes with 200, as some of slurmdbd's do, is none to be kept.
+                if reply.status != 200 or refused_the_token(200, content) or (told := explained(call, answer)).status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+                    return Other(answer=answer)
+                await packer.add(told.content)
             elif reply.status != 200:  # noqa: PLR2004 - as above
                 raise TooLargeToKeep
             else:

@@ -23,7 +23,7 @@ PATH = "/slurm/v0.0.38/jobs"
 JOBS, POLLERS = 5000, 64
 AIM_POLLS, AIM_BYTES, AIM_MEMORY = 500, 50, 1.25
 # Slurmrestd works on twenty replies at once and finishes all of them late, so that a short look would see nothing.
-ALONE, FEW, MANY = 8.0, 20.0, 40.0
+ALONE, FEW, MANY = 8.0, 16.0, 32.0
 PATIENCE = 120.0
 SHARED = {"clusters.demo": 'shared = ["/slurm/*/jobs"]\n'}
 GZIP = {"Accept-Encoding": "gzip"}

@@ -16,7 +16,7 @@ from tests.bench.servers import Bench, Front, Server, front, gateway, slurmrestd
 from tests.bench.table import Row
 
 AIM = 30
-SECONDS, DIRECT = 10.0, 40.0
+SECONDS, DIRECT = 10.0, 32.0
 
 
 def measure(bench: Bench) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 
@@ -203,16 +202,19 @@ async def test_the_client_gets_the_body_the_type_and_retry_after_and_no_other_he
         "date",
         "connection",
     }
-    assert (answer.status, answer.body, answer.field("retry-after"), answer.field("content-type")) == (503, b"busy", "7", "text/plain")
+    assert (answer.status, answer.field("retry-after"), answer.field("content-type")) == (503, "7", "application/problem+json")
 
 
-async def test_what_slurmrestd_answered_is_passed_on_as_it_is(house: House) -> None:
+async def test_what_slurmrestd_answered_is_passed_on_as_it_is_but_for_what_explains_it(house: House) -> None:
     token = await house.token()
-    body = json.dumps({"errors": [{"error_number": 2017, "error": "Invalid job id specified"}]}).encode()
-    wanted = [(200, body), (304, b""), (400, body), (404, body), (415, body), (500, body), (503, body)]
-    house.slurm.script = [fakes.replies(fakes.http(*reply)) for reply in wanted]
-    answers = [await house.ask("GET", "/slurm/v0.0.38/job/7", fakes.bearer(token)) for _ in wanted]
-    assert [(answer.status, answer.body) for answer in answers] == wanted
+    fine, unknown = fakes.OK, b'{"errors": [{"error_number": 2017, "error": "Invalid job id specified"}]}'
+    said = [(200, fine), (304, b""), (400, unknown), (404, unknown), (415, unknown), (500, unknown), (503, unknown)]
+    house.slurm.script = [fakes.replies(fakes.http(*reply)) for reply in said]
+    answers = [await house.ask("GET", "/slurm/v0.0.38/job/7", fakes.bearer(token)) for _ in said]
+    assert [answer.status for answer in answers] == [200, 304, 400, 404, 415, 404, 503]
+    assert [answer.body for answer in answers[:2]] == [fine, b""]
+    assert all(answer.body.endswith(unknown[1:]) and "GET /slurm/v0.0.38/jobs" in str(answer.json["hint"]) for answer in answers[2:])
+    assert {answer.field("content-type") for answer in answers[2:]} == {"application/json"}
 
 
 TOKEN_REFUSED = {
@@ -237,7 +239,8 @@ async def test_a_500_that_does_not_say_why_is_told_apart_by_a_ping(house: House,
     house.slurm.script = [fakes.replies(silent), fakes.replies(fakes.http(*ping))]
     answer = await house.ask("GET", "/slurm/v0.0.38/jobs", fakes.bearer(await house.token()))
     assert re.fullmatch(r"GET /slurm/v[0-9.]+/ping HTTP/1\.1", house.slurm.seen[1].line)
-    assert (answer.reason if reason else answer.body) == (reason or b'{"errors":[]}')
+    assert answer.json.get("reason") == reason
+    assert (answer.status, answer.body.endswith(b'"errors":[]}')) == ((502, False) if reason else (500, True))
 
 
 # Refusals on Slurm's paths.

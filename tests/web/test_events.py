@@ -479,7 +479,7 @@ async def test_a_reader_who_does_not_read_is_cut_off_and_holds_up_nobody(build: 
         assert (await stream.take(1))[0].data["job_id"] == 7
 
 
-async def test_a_thousand_who_come_and_go_leave_nothing(quiet: House, queue: Queue) -> None:
+async def test_a_thousand_who_come_and_go_leave_nothing(quiet: House) -> None:
     token = await quiet.token()
 
     async def once() -> None:

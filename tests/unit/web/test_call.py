@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from gateway.config import Secret
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, NotAcceptable
 from gateway.proxy.forward import Upstream
 from gateway.sessions.sessions import Identity
 from gateway.slurm.keys import HmacKey
@@ -53,3 +53,9 @@ def test_an_accept_header_that_is_odd_is_refused(make: Make) -> None:
     assert call(make, ("Accept", "application/json")).accept() == "application/json"
     with pytest.raises(BadRequest):
         call(make, ("Accept", "a\x7f")).accept()
+
+
+def test_slurmrestd_is_asked_for_what_it_has(make: Make) -> None:
+    assert call(make, ("Accept", "text/html")).accept_for_slurm() == "application/json"
+    with pytest.raises(NotAcceptable):
+        call(make, ("Accept", "image/png")).accept_for_slurm()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway import errors
+from gateway.slurm.meaning import Explained
 from gateway.web import problem
 
 REFUSALS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refusal)]
@@ -42,3 +43,12 @@ def test_the_answer_is_a_problem_document_of_its_status() -> None:
 def test_slurms_clients_are_shown_detail_and_hint() -> None:
     (error,) = problem.document(errors.TooLarge("cause", detail="Too much.", hint="Send less."), "id", proxied=True)["errors"]
     assert (error["description"], error["error_number"], error["source"]) == ("Too much. Send less.", 413, "slurm-gateway")
+
+
+def test_what_slurm_refused_in_plain_text_is_told_in_its_clients_form() -> None:
+    explained = Explained(status=404, title="No such call", detail='It says: "x".', hint="Look.", body=None)
+    tree = json.loads(problem.of_slurm(explained, "id"))
+    assert [tree[key] for key in ("type", "title", "status", "detail", "reason", "hint", "request_id")] == [
+        *("about:blank", "No such call", 404, 'It says: "x".', "slurm_refused", "Look.", "id")
+    ]
+    assert tree["errors"] == [{"error": "No such call", "error_number": 404, "description": 'It says: "x". Look.', "source": "slurmrestd"}]

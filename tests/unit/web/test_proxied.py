@@ -140,7 +140,7 @@ JOBS: list[tuple[str, int, bytes, int | None]] = [
 
 
 @pytest.mark.parametrize(("target", "status", "body", "job_id"), JOBS)
-async def test_the_job_of_a_submission_that_worked_is_noted(way: Way, make: Make, target: str, status: int, body: bytes, job_id: int | None) -> None:
+async def test_the_job_that_a_submission_made_is_noted(way: Way, make: Make, target: str, status: int, body: bytes, job_id: int | None) -> None:
     way.slurm.behaviour = fakes.replies(fakes.http(status, body))
     _, context = await way.go(make("POST", target))
     assert context.job_id == job_id
