@@ -154,7 +154,7 @@ class Application:
             carrier=carrier,
             reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,
-            keyed=Keyed(self._submitting, carrier, config.submissions),
+            keyed=Keyed(self._submitting, carrier, self._workshop, config.submissions),
         )
         events = EventsHandler(
             doorman=doorman,

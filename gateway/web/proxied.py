@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.policy.path import Target
-from gateway.policy.route import Route, is_submission, route
+from gateway.policy.route import Route, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
@@ -113,7 +113,7 @@ class ProxiedHandler:
             answer = await self._carrier.carry(call, head, upload.body)
         if not isinstance(answer, Answer):
             return answer
-        if is_submission(call.method, call.path):
+        if takes_key(call.method, call.path):
             # Whatever the status: 24.11 says 500 to a field that it could not read, and submits the job without it.
             call.context.job_id = submitted_job_id(answer.content)
         return answer.response()

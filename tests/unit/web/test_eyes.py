@@ -168,3 +168,20 @@ async def test_nobody_waits_for_long_for_somebody_elses_question(world: World, m
     for task in (*stuck, late):
         task.cancel()
     await asyncio.gather(*stuck, late, return_exceptions=True)
+
+
+async def test_many_who_listen_leave_the_workshop_room_for_others(world: World, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, under_way, most, users = sight(world, make), 0, 0, set()
+
+    async def run(work: Any, *given: Any, user: str) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        users.add(user)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return work(*given)
+
+    monkeypatch.setattr(world, "run", run)
+    await asyncio.gather(*(made.eyes(f"u{n}").news(None, pack(LIST), []) for n in range(40)))
+    assert (most, len(users)) == (eyes._AT_ONCE, 40)
