@@ -77,6 +77,7 @@ async def test_a_wait_that_makes_no_sense_is_refused(make: Make) -> None:
 async def test_a_large_answer_says_in_its_head_why_it_comes_now(make: Make) -> None:
     class Streaming(Answers):
         async def answer(self, asked: Call, *, newer_than: float = 0.0) -> web.StreamResponse:
+            del newer_than
             response = web.StreamResponse()
             await asked.before_stream(response)
             heads.append(dict(response.headers))
