@@ -73,6 +73,8 @@ def _within(path: str, default_cluster: str, clusters: Container[str]) -> tuple[
 
 def methods_of(path: str) -> tuple[str, ...]:
     """Return the methods that a call of Slurm's takes here; no HEAD where the GET changes something, for a HEAD only looks."""
+    if is_events(path):
+        return ("GET", "HEAD", "OPTIONS")
     head = () if _CHANGING_GET.fullmatch(path) else ("HEAD",)
     return ("GET", *head, "POST", "DELETE", "OPTIONS")
 
