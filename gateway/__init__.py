@@ -10,7 +10,7 @@ The rooms, from the bottom up; imports point downwards only (a tool checks it):
 ``slurm``        speaking Slurm: whom to mint for, keys, minting, meaning of its answers (pure)
 ``signin``       who are you? credentials, directory (LDAP), second factor, throttle, login, enrolment
 ``sessions``     do I know you, and are you still who you were? tokens (pure), sessions, the accounts behind them, a standby
-``proxy``        carrying it: headers (pure), one exchange, the pool of connections
+``proxy``        carrying it: headers (pure), one exchange, the pool of connections, what people share of reads and are told of jobs
 ``web``          the front door: handlers of /auth, of Slurm's paths, of health; turns refusals into answers
 ``preflight``    what would keep the gateway from starting
 ``app``          the composition root: configuration in, running application out
