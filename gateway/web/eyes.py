@@ -25,7 +25,8 @@ from gateway.web.carrying import Carrier
 from gateway.web.context import Context
 from gateway.web.reads import Reads
 
-_OPENAPI = "/openapi/v3"
+# The older name is that of releases which do not have the other.
+_DOCUMENTS = ("/openapi/v3", "/openapi")
 # How long a cluster's versions are believed: they change when its Slurm is upgraded.
 _VERSIONS_FOR = 300.0
 # So many looks of one cluster are taken apart at once: where each person has a list of their own they are many, and others have work done too.
@@ -110,15 +111,21 @@ class Sight:
                 self._asking.release()
 
     async def _learn(self, context: Context, identity: Identity) -> None:
-        try:
-            body, *_ = await self._read(self.glance(context, identity, _OPENAPI), 0.0)
-            found = await self._workshop.run(served, body, user=identity.username)
-        except Refusal:
-            if not self._served:
+        """Ask for the documents until one names versions; go on with what is known when none does."""
+        for document in _DOCUMENTS:
+            try:
+                body, *_ = await self._read(self.glance(context, identity, document), 0.0)
+                found = await self._workshop.run(served, body, user=identity.username)
+            except _NotThere:
+                continue
+            except Refusal:
+                if self._served:
+                    return
                 raise
-        else:
-            self._served = found or self._served
-            self._served_until = time.monotonic() + _VERSIONS_FOR
+            if found:
+                self._served = found
+                self._served_until = time.monotonic() + _VERSIONS_FOR
+                return
 
     async def see(self, guest: Guest, newer_than: float) -> Seen:
         """Return the list of jobs; raise Refusal."""

@@ -19,7 +19,7 @@ from gateway.proxy.recency import Recency
 from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Rendered, Representation, SharedReads, Unchanged, tag_of
 from gateway.proxy.workshop import Workshop
 from gateway.slurm.freshness import can_be_confirmed, is_shared_read, is_unchanged, last_update, with_update_time
-from gateway.slurm.meaning import refused_the_token
+from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token
 from gateway.slurm.views.asking import next_query, parse_view
 from gateway.slurm.views.render import render
 from gateway.slurm.views.reply import ListTooLarge
@@ -205,7 +205,7 @@ class _Fetch:
                     return Unchanged()
                 answer = Answer(status=reply.status, headers=headers, content=content)
                 # An error that comes with 200, as some of slurmdbd's do, is none to be kept.
-                if reply.status != 200 or refused_the_token(200, content) or (told := explained(call, answer)).status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+                if reply.status != 200 or _is_doubtful(content) or (told := explained(call, answer)).status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
                     return Other(answer=answer)
                 await packer.add(told.content)
             elif reply.status != 200:  # noqa: PLR2004 - as above
@@ -217,6 +217,11 @@ class _Fetch:
         packed = await packer.finish()
         asks = (last_update(packed.ends) or since) if can_be_confirmed(call.path, call.query) else None
         return Fresh(body=packed.body, etag=f'W/"{packed.digest}"', content_type=headers.get("Content-Type", _DEFAULT_TYPE), since=asks)
+
+
+def _is_doubtful(content: bytes) -> bool:
+    """Tell whether an answer of 200 says, or may hide, that the token was refused."""
+    return refused_the_token(200, content) or might_have_refused_the_token(200, content)
 
 
 def _wants_no_cache(call: Call) -> bool:

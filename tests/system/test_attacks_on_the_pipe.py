@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.system.chain import Chain, Seen, chain, family, forget_high_water, hangs_up, high_water, new_address
+from tests.system.chain import SENT_ON, Chain, Seen, chain, family, forget_high_water, hangs_up, high_water, new_address
 from tests.system.support import Site, wait_for
 
 PING = "/slurm/v0.0.36/ping"
@@ -26,7 +26,9 @@ LIMIT = 50 * MIB
 
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
-    with chain(site, nginx={"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 30s": "client_body_timeout 1s"}) as started:
+    with chain(
+        site, settings=SENT_ON, nginx={"client_header_timeout 10s": "client_header_timeout 1s", "client_body_timeout 30s": "client_body_timeout 1s"}
+    ) as started:
         yield started
 
 

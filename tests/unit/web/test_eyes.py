@@ -88,9 +88,16 @@ async def test_versions_that_are_known_are_believed_when_they_cannot_be_asked_fo
     assert await made.jobs_path(one.context, one.identity) == "/slurm/v0.0.40/jobs"
 
 
-@pytest.mark.parametrize(("answer", "kind"), [(UpstreamUnreachable("down"), UpstreamUnreachable), (500, UpstreamBroken), (b"{}", Unavailable)])
+@pytest.mark.parametrize("answer", [404, b"{}"])
+async def test_an_older_release_has_its_document_elsewhere(world: World, make: Make, answer: Any) -> None:
+    world.answers |= {"/openapi/v3": answer, "/openapi": OPENAPI}
+    one = guest(make)
+    assert await sight(world, make).jobs_path(one.context, one.identity) == "/slurm/v0.0.40/jobs"
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(UpstreamUnreachable("down"), UpstreamUnreachable), (500, Unavailable), (b"{}", Unavailable)])
 async def test_without_versions_there_is_nothing_to_look_at(world: World, make: Make, answer: Any, kind: type[Refusal]) -> None:
-    world.answers["/openapi/v3"] = answer
+    world.answers |= {"/openapi/v3": answer, "/openapi": answer}
     with pytest.raises(kind):
         await sight(world, make).see(guest(make), 0.0)
 
