@@ -154,7 +154,7 @@ class Application:
             carrier=carrier,
             reads=Waits(longest=config.events.max_wait, company=company, reads=reads, recency=recency),
             recency=recency,
-            keyed=Keyed(self._submitting, carrier, config.submissions),
+            keyed=Keyed(self._submitting, carrier, self._workshop, config.submissions),
         )
         events = EventsHandler(
             doorman=doorman,
@@ -298,6 +298,7 @@ class Application:
         )
 
     def _measure(self) -> None:
+        self._metrics.under_way.set(self.front.under_way)
         self._metrics.kept_bytes.set(self._reads.shared.used)
         for name, access in self._clusters.items():
             pool = access.upstream.pool

@@ -348,8 +348,8 @@ class Reads(Section):
         description="how long an answer is given again because slurmrestd says that nothing has changed; then it is fetched anew, for that does "
         "not tell whether its reader may still see all of it",
     )
-    memory: Size = Field(48 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
-    max_answer: Size = Field(8 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
+    memory: Size = Field(32 * 1024**2, description="bytes that a worker keeps of answers, compressed; the least recently used go first")
+    max_answer: Size = Field(4 * 1024**2, description="an answer that is larger than this when compressed is passed on as it comes, and not kept")
     clock_skew: Duration = Field(
         2.0, le=60.0, description="how far the gateway's clock and slurmctld's may be apart, for the releases whose answers have no time of their own"
     )

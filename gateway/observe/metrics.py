@@ -62,6 +62,8 @@ class Metrics:
         )
 
         self._answered: dict[tuple[str, str, int], Counter] = {}
+        self._seconds: dict[str, Histogram] = {}
+        self._reads: dict[str, Counter] = {}
 
     def answered(self, kind: str, method: str, status: int, seconds: float) -> None:
         """Count an answer and its time; ``kind`` and ``method`` are of a few values, ``status`` is HTTP's."""
@@ -69,7 +71,17 @@ class Metrics:
         if counter is None:
             counter = self._answered[(kind, method, status)] = self.requests.labels(kind, method, str(status))
         counter.inc()
-        self.seconds.labels(kind).observe(seconds)
+        timed = self._seconds.get(kind)
+        if timed is None:
+            timed = self._seconds[kind] = self.seconds.labels(kind)
+        timed.observe(seconds)
+
+    def read(self, how: str) -> None:
+        """Count a read that may be shared, by how it was answered."""
+        counter = self._reads.get(how)
+        if counter is None:
+            counter = self._reads[how] = self.reads.labels(how)
+        counter.inc()
 
     def endpoint(self, cluster: str, number: int, *, taken: int, state: int, ailing: bool) -> None:
         """Tell how the slurmrestd is that is the ``number``-th of its cluster's in the configuration, from 0; never its address."""

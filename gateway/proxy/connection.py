@@ -85,13 +85,16 @@ class Reply:
     async def head(self, timeout: float) -> None:  # noqa: ASYNC109 - kept by a timer of the loop, which costs a third of asyncio.timeout
         """Wait for the head; raise UpstreamBroken when none will come, UpstreamTimeout after ``timeout`` seconds."""
         if not self._head_done.done():
-            timer = self._loop.call_later(timeout, self.finish, UpstreamTimeout("no answer in time"))
+            timer = self._loop.call_later(timeout, self._time_out)
             try:
                 await self._head_done
             finally:
                 timer.cancel()
         if self.error is not None and self.status == 0:
             raise self.error
+
+    def _time_out(self) -> None:
+        self.finish(UpstreamTimeout("no answer in time"))
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -194,7 +197,7 @@ class Connection(asyncio.Protocol):
     # What the forwarder does.
 
     def start(self, head: bytes) -> Reply:
-        """Send ``head`` and return the reply that will come."""
+        """Send ``head``, and a small body behind it, and return the reply that will come."""
         reply = Reply(self, self._loop)
         self._reply = reply
         self._bodiless_bytes = 0
@@ -206,6 +209,8 @@ class Connection(asyncio.Protocol):
             reply.finish(UpstreamBroken("closed_before_sending"))
         else:
             self._transport.write(head)
+            # What the kernel has not taken yet follows; see ``expect_body``.
+            self._sending = self._transport.get_write_buffer_size() > 0
         return reply
 
     def expect_body(self) -> None:

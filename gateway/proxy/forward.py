@@ -13,6 +13,8 @@ from gateway.proxy.headers import Head
 from gateway.proxy.pool import Pool, uncounted
 
 _DEFAULT = Fairness()
+Content = AsyncIterator[bytes] | bytes
+"""A request's body: in pieces as it comes, or a small one that is there whole."""
 
 
 class Upstream:
@@ -31,7 +33,7 @@ class Upstream:
         self._settings = settings
         self.pool = Pool(settings, loop, fairness=fairness, workers=workers, cluster=cluster, refused=refused)
 
-    def exchange(self, head: Head, body: AsyncIterator[bytes] | None = None, *, repeatable: bool) -> Exchange:
+    def exchange(self, head: Head, body: Content | None = None, *, repeatable: bool) -> Exchange:
         """Return an exchange to be entered with ``async with``: it sends the request and gives the reply once the head is there.
 
         A kept connection is used only when the kernel says at that moment that slurmrestd has not closed it. A new one for each
@@ -42,7 +44,7 @@ class Upstream:
         """
         return Exchange(self, head, body, repeatable=repeatable)
 
-    async def start(self, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> tuple[Connection, Reply]:
+    async def start(self, head: Head, body: Content | None, *, repeatable: bool) -> tuple[Connection, Reply]:
         """Send a request and return its reply, with the connection that is to be released.
 
         It is sent once more, and elsewhere if there is an elsewhere, when it is certain that nothing of it left, or when it may be repeated
@@ -76,10 +78,12 @@ class Upstream:
         # With one slurmrestd, only what a kept connection's end explains: a request that kills slurmrestd should not do so twice.
         return repeatable and (connection.failed_when_reused or (len(self.pool.endpoints) > 1 and connection.waited_in_vain))
 
-    async def _send(self, connection: Connection, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> Reply:
-        reply = connection.start(head.encode(connection.origin.host))
+    async def _send(self, connection: Connection, head: Head, body: Content | None, *, repeatable: bool) -> Reply:
+        sent = head.encode(connection.origin.host)
+        # A small body goes out with the head: one write, and slurmrestd wakes up once.
+        reply = connection.start(sent + body if isinstance(body, bytes) else sent)
         connection.repeatable = repeatable
-        if body is not None:
+        if body is not None and not isinstance(body, bytes):
             await self._send_body(connection, reply, body)
         await reply.head(self._settings.answer_timeout)
         if connection.origin.troubled:
@@ -147,7 +151,7 @@ class Exchange:
 
     __slots__ = ("_body", "_connection", "_head", "_repeatable", "_upstream")
 
-    def __init__(self, upstream: Upstream, head: Head, body: AsyncIterator[bytes] | None, *, repeatable: bool) -> None:
+    def __init__(self, upstream: Upstream, head: Head, body: Content | None, *, repeatable: bool) -> None:
         self._upstream = upstream
         self._head = head
         self._body = body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
@@ -35,9 +36,16 @@ class Packed:
 
 
 class Packer:
-    """Takes one body in. ``grow`` is told of each byte more that is held, and may raise TooLargeToKeep."""
+    """Takes one body in. ``grow`` is told of each byte more that is held, and may raise TooLargeToKeep.
 
-    def __init__(self, threads: Executor, grow: Callable[[int], None]) -> None:
+    A body of a known length (``expect``) that will not fit into ``most`` bytes by the look of its beginning is given up at once.
+    """
+
+    def __init__(self, threads: Executor, grow: Callable[[int], None], most: int = sys.maxsize) -> None:
+        self._most = most
+        self._expected = 0
+        self._pressed = 0
+        self._held = 0
         self._threads = threads
         self._grow = grow
         self._hash = hashlib.blake2b(digest_size=16)
@@ -48,6 +56,10 @@ class Packer:
         self._size = 0
         self._first = b""
         self._last = b""
+
+    def expect(self, length: int | None) -> None:
+        """Note how many bytes will come, if that is known."""
+        self._expected = length or 0
 
     async def add(self, piece: bytes) -> None:
         """Take a piece; raise TooLargeToKeep when it is one too many."""
@@ -80,6 +92,10 @@ class Packer:
         pressed = await loop.run_in_executor(self._threads, _pressed, self._compressor, self._hash, pieces, end)
         self._grow(len(pressed))
         self._packed.append(pressed)
+        self._pressed += sum(map(len, pieces))
+        self._held += len(pressed)
+        if self._expected * self._held > self._most * self._pressed and self._pressed >= _BATCH:
+            raise TooLargeToKeep
 
 
 def _pressed(compressor: zstd.ZstdCompressor, digest: Any, pieces: list[bytes], end: bool) -> bytes:  # noqa: ANN401, FBT001 - hashlib names no type for its objects
@@ -114,14 +130,23 @@ def digest_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def to_gzip(body: Body) -> bytes:
-    """Return the body compressed by gzip; takes long for a large one."""
+def to_gzip(body: Body, most: int = sys.maxsize) -> bytes:
+    """Return the body compressed by gzip; takes long for a large one.
+
+    Raise TooLargeToKeep when it has more than ``most`` bytes: gzip does not look as far back as zstd.
+    """
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    parts = [compressor.compress(piece) for piece in pieces(body)]
+    parts = []
+    size = 0
+    for piece in pieces(body):
+        parts.append(compressor.compress(piece))
+        size += len(parts[-1])
+        if size > most:
+            raise TooLargeToKeep
     return b"".join([*parts, compressor.flush()])
 
 
-def to_zstd(body: Body) -> bytes:
+def to_zstd(body: Body, _most: int = sys.maxsize) -> bytes:
     """Return the body compressed by zstd, which a large one is already."""
     return body.data if body.compressed else zstd.compress(body.data, level=LEVEL)
 

@@ -48,15 +48,14 @@ class Key:
 class Representation:
     """One form of an answer, and what it was compressed to once somebody wanted that. Its parts are made on threads, each once."""
 
-    __slots__ = ("_codings", "_grown", "_threads", "body", "content_type", "etag", "next_cursor", "size")
+    __slots__ = ("_codings", "_grown", "_most", "_threads", "body", "content_type", "etag", "next_cursor", "size")
 
-    def __init__(
-        self, body: Body, *, etag: str, content_type: str, threads: Executor, grown: Callable[[int], None], next_cursor: str | None = None
-    ) -> None:
-        self.body = body
+    def __init__(self, rendered: Rendered, *, etag: str, threads: Executor, most: int, grown: Callable[[int], None]) -> None:
+        body = self.body = rendered.body
         self.etag = etag
-        self.content_type = content_type
-        self.next_cursor = next_cursor
+        self.content_type = rendered.content_type
+        self.next_cursor = rendered.next_cursor
+        self._most = most
         # Bytes that all of it takes.
         self.size = len(body.data) + _ENTRY
         self._threads = threads
@@ -64,21 +63,22 @@ class Representation:
         self._codings: dict[Coding, asyncio.Future[bytes]] = {}
 
     async def encoded(self, coding: Coding) -> bytes:
-        """Return the body in a content coding; whoever asks first has it made, the others wait for the same."""
+        """Return the body in a content coding; whoever asks first has it made, the others wait for the same. Raise TooLargeToKeep."""
         if coding == "zstd" and self.body.compressed:
             return self.body.data
         made = self._codings.get(coding)
         if made is None:
             make = to_gzip if coding == "gzip" else to_zstd
-            made = asyncio.get_running_loop().run_in_executor(self._threads, make, self.body)
+            made = asyncio.get_running_loop().run_in_executor(self._threads, make, self.body, self._most)
             self._codings[coding] = made
             made.add_done_callback(lambda done: self._note(coding, done))
         return await asyncio.shield(made)
 
     def _note(self, coding: Coding, made: asyncio.Future[bytes]) -> None:
         """Count what was made; what could not be made is tried again when it is next wanted."""
-        if made.cancelled() or made.exception() is not None:
-            del self._codings[coding]
+        if made.cancelled() or (error := made.exception()) is not None:
+            if made.cancelled() or not isinstance(error, TooLargeToKeep):  # which it would be again
+                del self._codings[coding]
         else:
             self.size += len(made.result())
             self._grown(len(made.result()))
@@ -251,7 +251,7 @@ class SharedReads(Generic[T]):
                 raise TooLargeToKeep
 
         try:
-            outcome = await fetch(previous, Packer(self.threads, grow))
+            outcome = await fetch(previous, Packer(self.threads, grow, self._settings.max_answer))
         except TooLargeToKeep:
             # That there is no room just now may be due to somebody else's large answers.
             if held > self._settings.max_answer or self._used <= self._settings.memory:
@@ -303,14 +303,8 @@ class SharedReads(Generic[T]):
             self._grow(kept, -made.result().size)
 
     def _representation(self, kept: Kept, rendered: Rendered, etag: str) -> Representation:
-        return Representation(
-            rendered.body,
-            etag=etag,
-            content_type=rendered.content_type,
-            next_cursor=rendered.next_cursor,
-            threads=self.threads,
-            grown=lambda more: self._grow(kept, more),
-        )
+        most = self._settings.max_answer
+        return Representation(rendered, etag=etag, threads=self.threads, most=most, grown=lambda more: self._grow(kept, more))
 
     def _grow(self, kept: Kept, more: int) -> None:
         """Count more bytes for what is kept."""

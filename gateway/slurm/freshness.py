@@ -63,7 +63,7 @@ def is_unchanged(status: int, content: bytes) -> bool:
         return False
     try:
         last_update = _decode(content).last_update
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return (last_update.number if isinstance(last_update, _Number) else last_update) == 0
 

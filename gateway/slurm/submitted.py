@@ -93,9 +93,10 @@ _READ_ERRORS = msgspec.json.Decoder(_Errors)
 
 def _errors(content: bytes) -> list[_Error]:
     try:
-        return _READ_ERRORS.decode(content).errors
+        errors: list[_Error] = _in_whatever_bytes(content, _READ_ERRORS).errors
     except (msgspec.DecodeError, RecursionError):
         return []
+    return errors
 
 
 def _error_numbers(content: bytes) -> set[int]:
@@ -243,7 +244,7 @@ def _decoded(status: int, content: bytes, decoder: msgspec.json.Decoder[Any]) ->
     if status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
         return None
     try:
-        tree = decoder.decode(content)
+        tree = _in_whatever_bytes(content, decoder)
     except (msgspec.DecodeError, RecursionError):
         try:
             # Whatever somebody has called a job, in whatever bytes, and whatever is not a number: the others are to be found.
@@ -252,6 +253,14 @@ def _decoded(status: int, content: bytes, decoder: msgspec.json.Decoder[Any]) ->
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
     return None if tree.errors else tree
+
+
+def _in_whatever_bytes(content: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa: ANN401 - what the decoder gives
+    """Decode what may have a job's name in it that is not UTF-8."""
+    try:
+        return decoder.decode(content)
+    except UnicodeDecodeError:
+        return decoder.decode(content.decode(errors="replace"))
 
 
 def _plain(number: int | _Number | None) -> int:

@@ -12,11 +12,12 @@ from aiohttp import web
 from gateway.config import Server
 from gateway.errors import Refusal, SlurmRefusedGateway
 from gateway.proxy.connection import Reply
-from gateway.proxy.forward import Upstream
+from gateway.proxy.forward import Content, Upstream
 from gateway.proxy.headers import Head, reply_headers
 from gateway.slurm.meaning import Explained, controller_answers, explain, might_have_refused_the_token, refused_the_token, telltale
 from gateway.web import problem
 from gateway.web.call import BeforeStream, Call
+from gateway.web.whole import Whole
 
 # A reply up to this size is taken whole: its meaning can be read, and it goes out in one piece.
 SMALL = 64 * 1024
@@ -30,9 +31,9 @@ class Answer:
     headers: dict[str, str]
     content: bytes
 
-    def response(self) -> web.Response:
+    def response(self) -> Whole:
         """Return it as the client gets it."""
-        return web.Response(status=self.status, headers=self.headers, body=self.content)
+        return Whole(status=self.status, headers=self.headers, body=self.content)
 
 
 class Carrier:
@@ -41,10 +42,10 @@ class Carrier:
     def __init__(self, settings: Server) -> None:
         self._settings = settings
 
-    async def carry(self, call: Call, head: Head, pieces: AsyncIterator[bytes] | None = None) -> Answer | web.StreamResponse:
+    async def carry(self, call: Call, head: Head, body: Content | None = None) -> Answer | web.StreamResponse:
         """Send ``head`` and a body; return the answer if it is small, else the response whose body has gone out already."""
         upstream = call.access.upstream
-        async with upstream.exchange(head, pieces, repeatable=not call.context.changes) as reply:
+        async with upstream.exchange(head, body, repeatable=not call.context.changes) as reply:
             content = await small_content(upstream, reply)
             if content is None:
                 return await self._stream(call, reply)

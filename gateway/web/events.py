@@ -12,7 +12,7 @@ from gateway.config import Server
 from gateway.errors import MethodNotAllowed, Refusal
 from gateway.observe.metrics import Metrics
 from gateway.policy.path import Target
-from gateway.policy.route import Route, events_cluster
+from gateway.policy.route import Route, events_cluster, methods_of
 from gateway.proxy.feed import Feed
 from gateway.web.authority import Authority
 from gateway.web.call import BeforeStream
@@ -31,7 +31,6 @@ _HEADERS = {
     # nginx and its like pass on what comes when it comes.
     "X-Accel-Buffering": "no",
 }
-_METHODS = ("GET", "HEAD")
 _HEARTBEAT = b":\n\n"
 # Milliseconds after which a client comes back; those of a gateway that stops are spread over a while.
 _RETRY = 2000
@@ -68,8 +67,8 @@ class EventsHandler:
         request = context.request
         identity = await self._doorman.identify(context, _LISTENERS)
         cluster = context.cluster = events_cluster(target.path, self._default_cluster, self._company.clusters)
-        if request.method not in _METHODS:
-            allow = ", ".join(_METHODS)
+        if context.method != "GET":
+            allow = ", ".join(methods_of(target.path))
             raise MethodNotAllowed("method_not_allowed", detail=f"This path takes {allow}.", headers=(("Allow", allow),))
         async with self._uploads.of(request):  # refuses what has a body
             pass

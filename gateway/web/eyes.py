@@ -25,9 +25,12 @@ from gateway.web.carrying import Carrier
 from gateway.web.context import Context
 from gateway.web.reads import Reads
 
-_OPENAPI = "/openapi/v3"
+# The older name is that of releases which do not have the other.
+_DOCUMENTS = ("/openapi/v3", "/openapi")
 # How long a cluster's versions are believed: they change when its Slurm is upgraded.
 _VERSIONS_FOR = 300.0
+# So many looks of one cluster are taken apart at once: where each person has a list of their own they are many, and others have work done too.
+_AT_ONCE = 4
 # So long nobody tries again to learn them when somebody could not.
 _PAUSE = 5.0
 # So long somebody waits for another one's question before they ask it themselves: that one may have many calls waiting before it.
@@ -64,6 +67,7 @@ class Sight:
         self._served: tuple[str, ...] = ()
         self._served_until = -1.0
         self._asking = asyncio.Lock()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def eyes(self, owner: str) -> Gaze:
         """Return what looks at the jobs of ``owner``, or at everybody's if that is empty."""
@@ -107,15 +111,21 @@ class Sight:
                 self._asking.release()
 
     async def _learn(self, context: Context, identity: Identity) -> None:
-        try:
-            body, *_ = await self._read(self.glance(context, identity, _OPENAPI), 0.0)
-            found = await self._workshop.run(served, body)
-        except Refusal:
-            if not self._served:
+        """Ask for the documents until one names versions; go on with what is known when none does."""
+        for document in _DOCUMENTS:
+            try:
+                body, *_ = await self._read(self.glance(context, identity, document), 0.0)
+                found = await self._workshop.run(served, body, user=identity.username)
+            except _NotThere:
+                continue
+            except Refusal:
+                if self._served:
+                    return
                 raise
-        else:
-            self._served = found or self._served
-            self._served_until = time.monotonic() + _VERSIONS_FOR
+            if found:
+                self._served = found
+                self._served_until = time.monotonic() + _VERSIONS_FOR
+                return
 
     async def see(self, guest: Guest, newer_than: float) -> Seen:
         """Return the list of jobs; raise Refusal."""
@@ -129,15 +139,17 @@ class Sight:
             body, *_ = await self._read(call, newer_than)
         except _NotThere:
             return ()
-        return await self._workshop.run(states_in, body, job_id) if body.compressed else states_in(body, job_id)
+        return await self._workshop.run(states_in, body, job_id, user=call.username) if body.compressed else states_in(body, job_id)
 
     async def news(self, before: Body | None, body: Body, owner: str, asked: Iterable[int]) -> News:
         """Return what is new in a list; raise Refusal."""
-        return await self._workshop.run(news, before, body, self._views.max_list, self._cluster, owner, tuple(asked))
+        async with self._turns:
+            return await self._workshop.run(news, before, body, self._views.max_list, self._cluster, owner, tuple(asked), user=owner)
 
-    async def seen(self, snapshot: Body, asked: Iterable[int]) -> dict[int, States]:
-        """Return the states of jobs as they were seen; raise Refusal."""
-        return await self._workshop.run(seen, snapshot, tuple(asked))
+    async def seen(self, snapshot: Body, owner: str, asked: Iterable[int]) -> dict[int, States]:
+        """Return the states of jobs as they were seen by the eyes of ``owner``; raise Refusal."""
+        async with self._turns:
+            return await self._workshop.run(seen, snapshot, tuple(asked), user=owner)
 
     async def _read(self, call: Call, newer_than: float) -> tuple[Body, str, float, float]:
         """Return a body, its ETag, and when the call that showed it began and ended; raise Refusal."""
@@ -174,7 +186,7 @@ class Gaze:
 
     async def states(self, snapshot: Body, asked: Iterable[int]) -> dict[int, States]:
         """Return the states of jobs as they were seen; raise Refusal."""
-        return await self._sight.seen(snapshot, asked)
+        return await self._sight.seen(snapshot, self._owner, asked)
 
 
 class _NotThere(UpstreamBroken):

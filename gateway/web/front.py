@@ -82,7 +82,6 @@ class FrontDoor:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer ``request``; every way out of here is timed, counted, logged and, where the trail wants it, audited."""
         context = open_context(request, self._settings)
-        self._metrics.under_way.inc()
         self._under_way += 1
         status = 499  # what nginx logs for a client that went away before its answer
         try:
@@ -92,11 +91,15 @@ class FrontDoor:
             context.cause = "client_gone"
             raise
         finally:
-            self._metrics.under_way.dec()
             self._under_way -= 1
             self._ended.set()
             self._note(context, status)
         return response
+
+    @property
+    def under_way(self) -> int:
+        """Requests being served."""
+        return self._under_way
 
     async def _to_its_end(self, context: Context) -> web.StreamResponse:
         """Answer a request that counts even if its sender goes away meanwhile: the trail has to have how it ended."""

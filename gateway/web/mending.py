@@ -55,7 +55,7 @@ class Mending:
         if version is None:
             return await asyncio.to_thread(repair_body, content, content_type, None)
         try:
-            return await self._workshop.run(repair_body, content, content_type, version)
+            return await self._workshop.run(repair_body, content, content_type, version, user=call.username)
         except InternalError:
             raise
         except Refusal as refusal:

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from aiohttp import web
 
+from gateway.errors import BadRequest
 from gateway.policy.path import Target
-from gateway.policy.route import Route, is_submission, route
+from gateway.policy.route import Route, route
 from gateway.proxy.headers import single_value
 from gateway.proxy.recency import Recency
 from gateway.slurm.meaning import submitted_job_id
 from gateway.slurm.submitted import takes_key
+from gateway.slurm.yaml import is_collection, is_yaml
 from gateway.web.authority import Authority
 from gateway.web.call import BeforeStream, Call, ClusterAccess
 from gateway.web.carrying import Answer, Carrier, explained
@@ -21,7 +23,7 @@ from gateway.web.doorman import Doorman
 from gateway.web.keyed import Keyed
 from gateway.web.mending import Mending
 from gateway.web.submitting import HEADER, idempotency_key
-from gateway.web.uploads import Uploads
+from gateway.web.uploads import Upload, Uploads
 from gateway.web.versions import Versions
 
 
@@ -95,8 +97,10 @@ class ProxiedHandler:
             self._recency.note(call.cluster, call.username)
 
     async def _read(self, call: Call) -> web.StreamResponse:
-        async with self._uploads.of(call.context.request):  # refuses what has a body
-            pass
+        request = call.context.request
+        if request.body_exists or "Expect" in request.headers:
+            async with self._uploads.of(request):  # refuses what has a body
+                pass
         return await self._reads.answer(call)
 
     async def _change(self, call: Call) -> web.StreamResponse:
@@ -105,13 +109,24 @@ class ProxiedHandler:
         async with self._uploads.of(request, whole=self._mending.whole(call)) as taken:
             content_type = single_value(request.headers.getall("Content-Type", []), "Content-Type")
             upload, content_type = await self._mending.mend(call, taken, content_type)
+            _require_collection(upload, content_type)
             if key is not None:
                 return explained(call, await self._keyed.answer(call, key, upload, content_type)).response()
             head = call.head(accept=call.accept_for_slurm(), content_type=content_type, length=upload.length)
-            answer = await self._carrier.carry(call, head, upload.pieces)
+            answer = await self._carrier.carry(call, head, upload.body)
         if not isinstance(answer, Answer):
             return answer
-        if is_submission(call.method, call.path):
+        if takes_key(call.method, call.path):
             # Whatever the status: 24.11 says 500 to a field that it could not read, and submits the job without it.
             call.context.job_id = submitted_job_id(answer.content)
         return answer.response()
+
+
+def _require_collection(upload: Upload, content_type: str | None) -> None:
+    """Refuse a body in YAML that slurmrestd might not survive, or that is too large to tell."""
+    if upload.length and is_yaml(content_type) and (upload.content is None or not is_collection(upload.content)):
+        raise BadRequest(
+            "yaml_no_collection",
+            detail="A body in YAML is one document that begins with a mapping or a list, of a mebibyte at most. Nothing was sent.",
+            hint="Leave out tags, anchors and further documents, or send the same as JSON.",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,13 +19,14 @@ from gateway.proxy.recency import Recency
 from gateway.proxy.shared import Found, Fresh, Kept, Key, Other, Rendered, Representation, SharedReads, Unchanged, tag_of
 from gateway.proxy.workshop import Workshop
 from gateway.slurm.freshness import can_be_confirmed, is_shared_read, is_unchanged, last_update, with_update_time
-from gateway.slurm.meaning import refused_the_token
+from gateway.slurm.meaning import might_have_refused_the_token, refused_the_token
 from gateway.slurm.views.asking import next_query, parse_view
 from gateway.slurm.views.render import render
 from gateway.slurm.views.reply import ListTooLarge
 from gateway.slurm.views.view import View
 from gateway.web.call import Call
 from gateway.web.carrying import Answer, Carrier, explained, small_content
+from gateway.web.whole import Whole
 
 # Below this, compressing gains nothing that a network would notice.
 _WORTH_COMPRESSING = 1400
@@ -116,14 +118,14 @@ class Reads:
         newest_change = max(self._recency.last(call.cluster, call.username), newer_than)
         fetch = _Fetch(call, key, self._settings.clock_skew)
         found = await self.shared.read(key, fetch, reader=call.username, newest_change=newest_change, forced=forced)
-        self._metrics.reads.labels(found.how).inc()
+        self._metrics.read(found.how)
         return found
 
     async def _carry(self, call: Call, how: str | None = None) -> web.StreamResponse:
         answer = await self._carrier.carry(call, call.head(accept=call.accept_for_slurm()))
         response = answer.response() if isinstance(answer, Answer) else answer
         if how is not None:
-            self._metrics.reads.labels(how).inc()
+            self._metrics.read(how)
             if not response.prepared:
                 response.headers["X-Cache"] = how
         return response
@@ -146,12 +148,11 @@ class Reads:
         headers["Content-Type"] = form.content_type
         if link is not None:
             headers["Link"] = link  # RFC 8288
-        coding = coding_for(sent.get("Accept-Encoding", "")) if form.body.size >= _WORTH_COMPRESSING else None
-        if coding is not None:
-            headers["Content-Encoding"] = coding
-            return web.Response(headers=headers, body=await form.encoded(coding))
+        if form.body.size >= _WORTH_COMPRESSING and (coding := coding_for(sent.get("Accept-Encoding", ""))) is not None:
+            with contextlib.suppress(TooLargeToKeep):  # then it goes out plain, piece by piece
+                return Whole(headers={**headers, "Content-Encoding": coding}, body=await form.encoded(coding))
         if not form.body.compressed:
-            return web.Response(headers=headers, body=form.body.data)
+            return Whole(headers=headers, body=form.body.data)
         response = web.StreamResponse(headers=headers)
         response.content_length = form.body.size
         return await self._carrier.stream(call, response, unpacked(form.body, self.shared.threads))
@@ -204,17 +205,23 @@ class _Fetch:
                     return Unchanged()
                 answer = Answer(status=reply.status, headers=headers, content=content)
                 # An error that comes with 200, as some of slurmdbd's do, is none to be kept.
-                if reply.status != 200 or refused_the_token(200, content) or (told := explained(call, answer)).status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+                if reply.status != 200 or _is_doubtful(content) or (told := explained(call, answer)).status != 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
                     return Other(answer=answer)
                 await packer.add(told.content)
             elif reply.status != 200:  # noqa: PLR2004 - as above
                 raise TooLargeToKeep
             else:
+                packer.expect(reply.length)
                 async for piece in upstream.body(reply):
                     await packer.add(piece)
         packed = await packer.finish()
         asks = (last_update(packed.ends) or since) if can_be_confirmed(call.path, call.query) else None
         return Fresh(body=packed.body, etag=f'W/"{packed.digest}"', content_type=headers.get("Content-Type", _DEFAULT_TYPE), since=asks)
+
+
+def _is_doubtful(content: bytes) -> bool:
+    """Tell whether an answer of 200 says, or may hide, that the token was refused."""
+    return refused_the_token(200, content) or might_have_refused_the_token(200, content)
 
 
 def _wants_no_cache(call: Call) -> bool:

@@ -84,7 +84,7 @@ def idempotency_key(values: Sequence[str]) -> str | None:
 class Submission:
     """A submission with a key: ``path`` as slurmrestd knows it, ``content`` as it would be sent without a mark.
 
-    ``came`` is what its client sent, by which a key knows its request again.
+    ``came`` is what its client sent, by which a key knows its request again, and ``job`` what ``content`` asks for.
     """
 
     user: Subject
@@ -93,6 +93,7 @@ class Submission:
     key: str = field(repr=False)
     content: bytes = field(repr=False)
     came: bytes = field(repr=False)
+    job: marking.JobRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +176,7 @@ class Submitting:
         if len(submission.content) > self._settings.max_body:
             limit = self._settings.max_body
             raise TooLarge("body_with_key", detail=f"The body of a submission with an {HEADER} has at most {limit} bytes.")
-        job = marking.read(submission.content)
+        job = submission.job
         send, row = prepare(), self._sending(submission, job)
         there = await self._rows.claim(row, forget_before=row.created_at - self._settings.keep, most=self._settings.per_user)
         if isinstance(there, Full):

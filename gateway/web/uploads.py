@@ -10,12 +10,14 @@ from aiohttp import web
 
 from gateway.config import Server
 from gateway.errors import BadRequest, TooLarge, UpstreamBusy
+from gateway.proxy.forward import Content
 from gateway.proxy.headers import content_length
 from gateway.web import body as bodies
 from gateway.web.decoding import content_coding, decoded
 
 # A request up to this size is taken whole first, so that one that is slow to send it holds no connection to slurmrestd meanwhile.
 _SMALL_UPLOAD = 1024 * 1024
+_WITH_HEAD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,11 @@ class Upload:
     pieces: AsyncIterator[bytes] | None
     content: bytes | None = None
     came: bytes | None = None
+
+    @property
+    def body(self) -> Content | None:
+        """The body as it is sent: a small one goes out with its head."""
+        return self.content if self.content is not None and 0 < len(self.content) <= _WITH_HEAD else self.pieces
 
     @classmethod
     def of(cls, content: bytes) -> Upload:

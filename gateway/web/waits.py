@@ -57,10 +57,11 @@ class Waits:
     async def _fetch(self, one: _One) -> web.StreamResponse:
         """Give the answer of a plain GET, with a word on why it comes now."""
         call, said = one.call, one.end or "timeout"
+        before = call.before_stream
 
         async def before_stream(response: web.StreamResponse) -> None:
             response.headers[_WAITED] = said
-            await call.before_stream(response)
+            await before(response)
 
         now = replace(call.context, now=time.time())
         call = replace(call, context=now, identity=one.guest.identity, before_stream=before_stream)

@@ -269,6 +269,10 @@ def _write_nginx(site: Site, folder: Path, port: int, patches: Mapping[str, str]
         path.write_text(text[path])
 
 
+SENT_ON = {"reads": "enabled = false\n"}
+"""Settings for tests that look at what slurmrestd gets of each request: none is answered from what is kept."""
+
+
 def family(pid: int) -> list[int]:
     """Return a process and its children."""
     children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.chain import Chain, Seen, chain
+from tests.system.chain import SENT_ON, Chain, Seen, chain
 from tests.system.support import Site
 
 SUBMIT = "/slurm/v0.0.36/job/submit"
@@ -17,7 +17,7 @@ HIDDEN = "GET /slurm/v0.0.36/diag HTTP/1.1\r\nHost: 127.0.0.1\r\nX-SLURM-USER-NA
 
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
-    with chain(site) as started:
+    with chain(site, settings=SENT_ON) as started:
         yield started
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sessions.tokens import make_token
-from tests.system.chain import Chain, chain, hangs_up, new_address
+from tests.system.chain import SENT_ON, Chain, chain, hangs_up, new_address
 from tests.system.support import HeaderList, Site, wait_for
 
 PING = "/slurm/v0.0.36/ping"
@@ -33,7 +33,7 @@ effect = "allow"
 
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
-    with chain(site, settings={"[policy.rules]": RULES}) as started:
+    with chain(site, settings={"[policy.rules]": RULES, **SENT_ON}) as started:
         yield started
 
 

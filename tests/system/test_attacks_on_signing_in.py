@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.system.chain import Chain, at_once, chain, new_address
+from tests.system.chain import SENT_ON, Chain, at_once, chain, new_address
 from tests.system.support import Answer, HeaderList, Site, one_time_code
 
 V = TypeVar("V")
@@ -55,7 +55,7 @@ def opens(site: Site, user: str, code: str) -> bool:
 @pytest.fixture(scope="module")
 def uncounted(site: Site) -> Iterator[Chain]:
     """nginx and two workers on the site's store, where no number of failures is too many."""
-    with chain(site, settings={"throttle": UNCOUNTED}, workers=2, nginx={"burst=50": "burst=5000"}) as started:
+    with chain(site, settings={"throttle": UNCOUNTED, **SENT_ON}, workers=2, nginx={"burst=50": "burst=5000"}) as started:
         yield started
 
 

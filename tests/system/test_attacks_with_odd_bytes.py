@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.chain import Chain, at_once, chain, new_address
+from tests.system.chain import SENT_ON, Chain, at_once, chain, new_address
 from tests.system.support import Site
 
 PING = "/slurm/v0.0.36/ping"
@@ -20,7 +20,7 @@ ODD = ["x\n{}\n", "x\r\n{}\r\n", "x\r{}", "x\0{}", "x\u2028{}\u2029", "x\x85{}",
 @pytest.fixture(scope="module")
 def way(site: Site) -> Iterator[Chain]:
     """A chain of its own, so that its logs hold what this file sends and no more."""
-    with chain(site) as started:
+    with chain(site, settings=SENT_ON) as started:
         yield started
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.system.chain import Chain, chain
+from tests.system.chain import Chain, chain, hangs_up
 from tests.system.second_gateway import SecondGateway, UnixConnection, second_gateway
 from tests.system.support import Site, wait_for
 from tests.system.test_sessions import change_group
@@ -38,6 +39,7 @@ class Stream:
         self.over = threading.Event()
         more = {"Last-Event-ID": event_id} if event_id else {}
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}", **more})
+        self._socket = connection.sock
         self.response = connection.getresponse()
         assert self.response.status == 200, self.response.read()
         threading.Thread(target=self._read, daemon=True).start()
@@ -53,6 +55,13 @@ class Stream:
                     self.events.append({**block, "data": json.loads(block.get("data", "null"))})
                     block = {}
         self.over.set()
+
+    def break_off(self) -> None:
+        """Be gone, as a client is whose network is."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+        assert self.over.wait(LIMIT)
+        self._socket.close()
 
     def wait(self, event: str, count: int = 1, limit: float = LIMIT) -> list[dict[str, Any]]:
         """Return the events of a kind once there are so many."""
@@ -81,9 +90,7 @@ def heard(connection: http.client.HTTPConnection, token: str, path: str = "/even
     try:
         yield stream
     finally:
-        if connection.sock is not None:
-            connection.sock.close()
-        stream.response.close()
+        stream.break_off()
 
 
 def finished(site: Site, user: str, job_id: int) -> None:
@@ -246,7 +253,7 @@ def test_a_slurmrestd_that_is_away_is_told_of_and_then_what_happened_meanwhile(a
     site = alike.site
     with listening(site, site.token("alice")) as stream:
         stream.wait("ready")
-        alike.witness.answer = lambda connection, _request: connection.close()
+        alike.witness.answer = hangs_up
         stream.wait("trouble")
         job_id = alike_submit(site)
         alike.witness.answer = None

@@ -107,6 +107,15 @@ async def test_a_controller_that_is_down_is_told_by_ping_whether_kept_or_not(eit
     assert all(answer.status == 200 and "diag" in str(answer.json["hint"]) and answer.body.endswith(body[1:]) for answer in answers)
 
 
+async def test_a_ping_that_hides_a_refused_token_does_not_say_that_slurm_is_down(either: House) -> None:
+    known = fakes.bearer(await either.token())
+    down = fakes.replies(fakes.http(200, b'{"pings": [{"hostname": "a", "pinged": "DOWN"}], "errors": []}'))
+    either.slurm.script = [down, fakes.replies(fakes.http(511, b"{}"), close=True)]
+    answer = await either.ask("GET", "/slurm/v0.0.42/ping", known)
+    assert (answer.status, answer.reason) == (502, "slurm_refused_gateway")
+    assert [seen.line for seen in either.slurm.seen] == ["GET /slurm/v0.0.42/ping HTTP/1.1", "GET /slurm/v0.0.42/diag HTTP/1.1"]
+
+
 TELLTALES = [("/slurm/v0.0.38/node/n1", "/slurm/v0.0.36/ping"), ("/slurm/v0.0.42/node/n1", "/slurm/v0.0.42/diag")]
 
 

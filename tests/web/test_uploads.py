@@ -341,3 +341,10 @@ async def test_an_upload_is_carried_at_slurmrestds_pace(house: House) -> None:
     writer.write(b"x" * (40_000_000 - sent))
     assert (await fakes.read_answer(reader)).status == 200
     writer.close()
+
+
+@pytest.mark.parametrize("body", [b"hello", b"a: b\n--- x", b"a: b\n" + b"#" * 5_000_000])
+async def test_yaml_that_ends_slurmrestd_does_not_reach_it(house: House, body: bytes) -> None:
+    fields = [*fakes.bearer(await house.token()), ("Content-Type", "application/yaml")]
+    answer = await house.ask("POST", "/slurm/v0.0.38/job/7", fields, body)
+    assert (answer.status, answer.reason, house.slurm.seen) == (400, "bad_request", [])

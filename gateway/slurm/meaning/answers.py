@@ -90,15 +90,22 @@ def _says_refused(error: Error) -> bool:
 
 
 def might_have_refused_the_token(status: int, body: bytes) -> bool:
-    """Tell whether a 500 says nothing of its cause, as 22.05 does for some calls when the token is refused, or slurmctld is down.
+    """Tell whether an answer says nothing of its cause, as 22.05 does for some calls when the token is refused, or slurmctld is down.
 
-    It says no error, or a number that means nothing, or what it says of any job, node, partition or reservation then; 24.11 does the first
-    two in a few calls. ``telltale`` is the call that knows.
+    A 500 has no error, or a number that means nothing, or what it says of any job, node, partition or reservation then; 24.11 does the first
+    two in a few calls, and answers a ping with 200 and DOWN. ``telltale`` is the call that knows.
     """
+    if status == 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+        return len(body) <= _LARGE and b'"DOWN"' in body and _all_down(read_object(body).get("pings"))
     if status != 500:  # noqa: PLR2004 - RFC 9110 section 15.6.1
         return False
     errors = read_errors(read_object(body))
     return errors is not None and all(map(says_nothing, errors))
+
+
+def _all_down(pings: object) -> bool:
+    """Tell whether an answer to a ping has every slurmctld down."""
+    return isinstance(pings, list) and bool(pings) and all(isinstance(ping, dict) and ping.get("pinged") == "DOWN" for ping in pings)
 
 
 def says_nothing(error: Error) -> bool:

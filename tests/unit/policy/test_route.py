@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import MethodNotAllowed, NotFound
-from gateway.policy.route import Route, changes_something, is_proxied, is_submission, named_job, route, submission_version
+from gateway.policy.route import (
+    Route,
+    changes_something,
+    events_cluster,
+    is_events,
+    is_proxied,
+    is_submission,
+    methods_of,
+    named_job,
+    route,
+    submission_version,
+)
 
 CLUSTERS = ("main", "gpu-2")
 
@@ -159,3 +170,23 @@ def test_other_calls_submit_nothing(method: str, path: str) -> None:
 )
 def test_a_call_about_a_job_names_it(path: str, job_id: int | None) -> None:
     assert named_job(path) == job_id
+
+
+@pytest.mark.parametrize(
+    ("path", "yes"),
+    [("/events", True), ("/clusters/main/events", True), ("/events/more", False), ("/slurm/v0.0.40/events", False), ("/clusters/a/b/events", False)],
+)
+def test_events_have_paths_of_their_own(path: str, yes: bool) -> None:
+    assert is_events(path) == yes
+    assert is_proxied("/events")
+
+
+def test_events_are_those_of_a_cluster_that_there_is() -> None:
+    found = [events_cluster(path, "main", {"main", "gpu"}) for path in ("/events", "/clusters/gpu/events")]
+    assert found == ["main", "gpu"]
+    with pytest.raises(NotFound):
+        events_cluster("/clusters/other/events", "main", {"main"})
+
+
+def test_events_can_be_read_and_nothing_else() -> None:
+    assert methods_of("/events") == methods_of("/clusters/main/events") == ("GET", "HEAD", "OPTIONS")

@@ -26,6 +26,10 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.paused = False
         self.closed = False
+        self.unsent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -363,3 +367,18 @@ def test_a_body_arrives_byte_for_byte_in_whatever_pieces(body: bytes, size: int)
         return await whole(reply)
 
     assert asyncio.run(run()) == body
+
+
+async def test_a_connection_that_answers_before_it_has_all_of_a_request_is_not_used_again() -> None:
+    connection, wire = connected()
+    wire.unsent = 10
+    reply = connection.start(HEAD + b"a small body")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert (reply.status, connection.reusable) == (200, False)
+
+
+async def test_a_connection_whose_request_went_out_whole_is_used_again() -> None:
+    connection, _ = connected()
+    connection.start(HEAD + b"a small body")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert connection.reusable

@@ -266,3 +266,18 @@ async def test_if_none_is_the_cause_tells_of_each_by_its_number(two: Upstream, s
         await two.ping()
     assert [part.split(":")[0] for part in caught.value.cause.split("; ")] == ["0", "1"]
     assert "slurmrestd.sock" not in caught.value.cause
+
+
+async def test_a_small_body_goes_out_with_its_head(upstream: Upstream, slurm: fakes.FakeSlurmrestd) -> None:
+    async with upstream.exchange(post(5), b"small", repeatable=False) as reply:
+        assert reply.status == 200
+    assert slurm.seen[0].body == b"small"
+
+
+async def test_a_small_body_is_sent_once_whatever_becomes_of_it(upstream: Upstream, slurm: fakes.FakeSlurmrestd) -> None:
+    slurm.script = [fakes.FINE, fakes.hangs_up()]
+    await carried(upstream)
+    with pytest.raises(UpstreamBroken):
+        async with upstream.exchange(post(5), b"small", repeatable=False):
+            pass
+    assert len(slurm.seen) == 2

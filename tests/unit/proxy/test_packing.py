@@ -9,7 +9,7 @@ import pytest
 from backports import zstd
 
 from gateway.proxy.packing import Packed, Packer, TooLargeToKeep, digest_of, to_gzip, to_zstd, unpacked
-from gateway.slurm.body import PACK_FROM, Body, unpack
+from gateway.slurm.body import PACK_FROM, Body, pack, unpack
 
 LINE = b'{"job_id":1,"name":"a job"},'
 
@@ -93,3 +93,30 @@ async def test_what_clients_get_is_the_body_in_their_coding(threads: ThreadPoolE
 async def test_the_plain_body_comes_in_pieces_that_a_slow_client_can_take_one_by_one(threads: ThreadPoolExecutor) -> None:
     body = (await packed(threads, LINE * 200_000))[0].body
     assert max([len(piece) async for piece in unpacked(body, threads)]) <= 256 * 1024
+
+
+async def test_a_body_that_will_not_fit_is_given_up_by_the_look_of_its_beginning(threads: ThreadPoolExecutor) -> None:
+    packer = Packer(threads, lambda _: None, most=4 * 1024 * 1024)
+    packer.expect(150 * 1024 * 1024)
+
+    async def pack_three_mebibytes() -> None:
+        for _ in range(12):
+            await packer.add(os.urandom(256 * 1024))
+
+    with pytest.raises(TooLargeToKeep):
+        await pack_three_mebibytes()
+
+
+async def test_a_large_body_that_shrinks_is_not_given_up(threads: ThreadPoolExecutor) -> None:
+    packer = Packer(threads, lambda _: None, most=1024 * 1024)
+    packer.expect(20 * len(LINE) * 40_000)
+    for _ in range(20):
+        await packer.add(LINE * 40_000)
+    assert (await packer.finish()).body.size == 20 * len(LINE) * 40_000
+
+
+def test_what_only_zstd_can_press_is_not_pressed_by_gzip_without_bound() -> None:
+    body = pack(os.urandom(200_000) * 20)
+    assert len(body.data) < 400_000
+    with pytest.raises(TooLargeToKeep):
+        to_gzip(body, 1_000_000)

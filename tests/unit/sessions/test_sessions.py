@@ -133,6 +133,15 @@ async def test_the_idle_end_is_never_after_the_end(sessions: Sessions, issued: I
     assert identity.idle_expires_at <= identity.expires_at == NOW + LIFETIME
 
 
+async def test_a_look_that_is_no_use_lets_a_session_idle(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
+    end = issued.identity.idle_expires_at
+    for at in range(int(NOW), int(end), 100):
+        assert (await sessions.resolve(issued.token, HERE, at, is_use=False)).idle_expires_at == end
+    with pytest.raises(TokenRefused, match="session_idle"):
+        await sessions.resolve(issued.token, HERE, end, is_use=False)
+    assert rows.touched == []
+
+
 async def test_an_expired_session_stays_refused_should_the_clock_go_back(sessions: Sessions, rows: FakeRows, issued: Issued) -> None:
     with pytest.raises(TokenRefused):
         await sessions.resolve(issued.token, HERE, NOW + LIFETIME)

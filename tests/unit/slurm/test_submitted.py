@@ -90,6 +90,14 @@ def test_no_answer_upsets_it(status: int, content: bytes) -> None:
     words(content)
 
 
+def test_a_name_that_is_not_utf_8_hides_nothing() -> None:
+    listing = listed(200, page({"job_id": 7, "name": "\xff", "user_id": 1001}, {"job_id": 8, "name": "a"}).replace(b"\\u00ff", b"\xff"))
+    assert listing is not None
+    assert [(job.job_id, job.name) for job in listing.jobs] == [(7, "\ufffd"), (8, "a")]
+    refusal = b'{"errors": [{"error_number": 2000, "description": "no partition \xff"}]}'
+    assert (proof(500, refusal), words(refusal)) == (Proof.REFUSED, "no partition \ufffd")
+
+
 def test_slurms_words_are_one_line_and_not_too_long() -> None:
     assert words(b'{"errors": [{"error": "A\\nb", "description": "c"}, {"description": "d"}, {"error": "e"}, {}]}') == "A b (c); d; e"
     assert len(words(failed(*[1] * 1000))) == 300

@@ -41,8 +41,8 @@ class Party:
             raise self.failure
         return SignedIn(subject=ALICE, groups=frozenset(), at=now, method="totp")
 
-    async def resolve(self, token: str, address: str, now: float) -> Identity:  # noqa: ARG002 - the Protocol's
-        self.asked.append(token)
+    async def resolve(self, token: str, address: str, now: float, *, is_use: bool = True) -> Identity:  # noqa: ARG002 - the Protocol's
+        self.asked.append(token if is_use else f"{token}, looked at")
         if self.failure is not None:
             raise self.failure
         return Identity(subject=ALICE, kind=self.kind, session_id="s1", expires_at=now + 60, idle_expires_at=now + 60, second_factor_at=now)
@@ -78,6 +78,19 @@ async def test_a_token_is_resolved_and_noted(make: Make) -> None:
     party, context = Party(), opened(make, TOKEN)
     identity = await doorman(party).identify(context)
     assert (identity.username, context.username, context.identity, party.asked) == ("alice", "alice", identity, ["sgw_x"])
+
+
+async def test_who_is_in_already_is_looked_at_again_without_a_use(make: Make) -> None:
+    party, context = Party(), opened(make, TOKEN)
+    assert (await doorman(party).look_again(context, context.now + 5)).expires_at == context.now + 65
+    assert (party.asked, context.identity) == (["sgw_x, looked at"], None)
+
+
+async def test_credentials_of_one_request_cannot_be_looked_at_again(make: Make) -> None:
+    party = Party()
+    with pytest.raises(NotPermitted, match="one_shot_cannot"):
+        await doorman(party).look_again(opened(make, BASIC), 0.0)
+    assert party.asked == []
 
 
 async def test_the_token_of_an_enrolment_is_good_for_enrolling_alone(make: Make) -> None:

@@ -49,7 +49,7 @@ class World:
         key = Key(cluster="main", owner="", path=asked.path, query="", accept=None)
         kept = Kept(key=key, since=None, began=5.0, ended=6.0, size=1)
         made = Rendered(body=pack(answer), content_type="application/json")
-        kept.whole = Representation(made.body, etag='W/"x"', content_type=made.content_type, threads=cast("Any", None), grown=lambda _: None)
+        kept.whole = Representation(made, etag='W/"x"', threads=cast("Any", None), most=0, grown=lambda _: None)
         return Found(how="miss", kept=kept)
 
     async def judge(self, _call: Call, _head: object, _answer: Answer) -> None:
@@ -88,9 +88,16 @@ async def test_versions_that_are_known_are_believed_when_they_cannot_be_asked_fo
     assert await made.jobs_path(one.context, one.identity) == "/slurm/v0.0.40/jobs"
 
 
-@pytest.mark.parametrize(("answer", "kind"), [(UpstreamUnreachable("down"), UpstreamUnreachable), (500, UpstreamBroken), (b"{}", Unavailable)])
+@pytest.mark.parametrize("answer", [404, b"{}"])
+async def test_an_older_release_has_its_document_elsewhere(world: World, make: Make, answer: Any) -> None:
+    world.answers |= {"/openapi/v3": answer, "/openapi": OPENAPI}
+    one = guest(make)
+    assert await sight(world, make).jobs_path(one.context, one.identity) == "/slurm/v0.0.40/jobs"
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(UpstreamUnreachable("down"), UpstreamUnreachable), (500, Unavailable), (b"{}", Unavailable)])
 async def test_without_versions_there_is_nothing_to_look_at(world: World, make: Make, answer: Any, kind: type[Refusal]) -> None:
-    world.answers["/openapi/v3"] = answer
+    world.answers |= {"/openapi/v3": answer, "/openapi": answer}
     with pytest.raises(kind):
         await sight(world, make).see(guest(make), 0.0)
 
@@ -168,3 +175,20 @@ async def test_nobody_waits_for_long_for_somebody_elses_question(world: World, m
     for task in (*stuck, late):
         task.cancel()
     await asyncio.gather(*stuck, late, return_exceptions=True)
+
+
+async def test_many_who_listen_leave_the_workshop_room_for_others(world: World, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, under_way, most, users = sight(world, make), 0, 0, set()
+
+    async def run(work: Any, *given: Any, user: str) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        users.add(user)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return work(*given)
+
+    monkeypatch.setattr(world, "run", run)
+    await asyncio.gather(*(made.eyes(f"u{n}").news(None, pack(LIST), []) for n in range(40)))
+    assert (most, len(users)) == (eyes._AT_ONCE, 40)

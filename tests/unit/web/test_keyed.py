@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -14,8 +14,9 @@ import pytest
 
 from gateway.config import Cluster, Secret, Server
 from gateway.config.model import Submissions
-from gateway.errors import SlurmRefusedGateway, TooLarge, UpstreamBroken
+from gateway.errors import Refusal, SlurmRefusedGateway, TooLarge, TooManyCalls, Unavailable, UpstreamBroken
 from gateway.proxy.forward import Upstream
+from gateway.proxy.workshop import Workshop
 from gateway.sessions.sessions import Identity
 from gateway.signin.account import REQUIRED
 from gateway.slurm.keys import HmacKey
@@ -57,10 +58,19 @@ class Way:
     slurm: fakes.FakeSlurmrestd
     given: Given
     call: Call
+    read_elsewhere: list[str] = field(default_factory=list)
+    refusal: Refusal | None = None
+
+    async def run(self, work: Callable[..., object], *given: object, user: str) -> object:
+        """Stand where large job files are read."""
+        self.read_elsewhere.append(user)
+        if self.refusal is not None:
+            raise self.refusal
+        return work(*given)
 
     async def go(self, content: bytes = b"{}", length: int | None = None) -> None:
-        carrier = Carrier(SETTINGS)
-        handler = Keyed(cast("Submitting", self.given), carrier, Submissions(max_body="1KiB"))  # type: ignore[arg-type]  # as the file writes it
+        carrier, settings = Carrier(SETTINGS), Submissions.model_validate({"max_body": "64KiB"})
+        handler = Keyed(cast("Submitting", self.given), carrier, cast("Workshop", self), settings)
         upload = Upload(length=len(content) if length is None else length, pieces=once(content))
         answer = await handler.answer(self.call, "k", upload, "application/json")
         assert (answer.status, answer.headers["Idempotency-Replayed"], self.call.context.job_id) == (200, "true", 7)
@@ -120,8 +130,18 @@ async def test_a_submission_is_handed_over_whole_and_nothing_is_sent_by_that(way
 
 async def test_a_body_that_is_too_large_is_refused_by_its_length(way: Way) -> None:
     with pytest.raises(TooLarge):
-        await way.go(length=1025)
+        await way.go(length=64 * 1024 + 1)
     assert way.given.submissions == []
+
+
+async def test_a_large_job_file_is_read_elsewhere_in_its_users_turn(way: Way) -> None:
+    await way.go(b'{"job": {"name": "small"}}')
+    await way.go(b'{"job": {"name": "large"}, "script": "' + b"x" * 16 * 1024 + b'"}')
+    assert ([submission.job.name for submission in way.given.submissions], way.read_elsewhere) == (["small", "large"], ["alice"])
+    way.refusal = TooManyCalls("full", headers=(("Retry-After", "2"),))
+    with pytest.raises(Unavailable) as caught:
+        await way.go(b" " * 17_000)
+    assert (caught.value.headers, len(way.given.submissions)) == ((("Retry-After", "2"),), 2)
 
 
 async def test_a_sending_has_the_body_that_is_given_and_a_token_of_this_moment(way: Way) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -25,6 +26,8 @@ FORM = "application/x-www-form-urlencoded"
 
 class Asked:
     """As much of a call as is looked at."""
+
+    username = "alice"
 
     def __init__(self, make: Make, method: str = "POST", path: str = "/slurm/v0.0.38/diag") -> None:
         self.context = open_context(make(method, path), SERVER)
@@ -107,6 +110,18 @@ async def test_a_large_job_file_that_cannot_be_read_is_not_submitted(make: Make)
     with pytest.raises(Unavailable, match="repair: workshop: closed") as caught:
         await Mending(workshop, enabled=True).mend(Asked(make, path=SUBMIT).call, Upload.of(LARGE), "application/json")
     assert "Nothing was submitted" in caught.value.detail
+
+
+async def test_one_persons_large_job_files_keep_nobody_elses_waiting(make: Make) -> None:
+    workshop = Workshop(Views(waiting_per_user=1))
+    mending, bobs = Mending(workshop, enabled=True), Asked(make, path=SUBMIT)
+    bobs.username = "bob"
+    flood = [asyncio.create_task(mending.mend(Asked(make, path=SUBMIT).call, Upload.of(LARGE), "application/json")) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert (await mending.mend(bobs.call, Upload.of(LARGE), "application/json"))[0].length != len(LARGE)
+    refused = [outcome for outcome in await asyncio.gather(*flood, return_exceptions=True) if isinstance(outcome, Unavailable)]
+    assert len(refused) == 3
+    await workshop.close()
 
 
 async def test_why_something_was_left_alone_is_remembered(mending: Mending, make: Make) -> None:

@@ -131,6 +131,7 @@ async def test_nobody_reaches_slurmrestd_before_the_doorman_has_said_who_it_is(w
 
 JOBS: list[tuple[str, int, bytes, int | None]] = [
     (SUBMIT, 200, b'{"job_id":7}', 7),
+    ("/slurm/v0.0.42/job/allocate", 200, b'{"job_id":7}', 7),
     (SUBMIT, 200, b'{"job_id":"7"}', None),
     (SUBMIT, 200, b"no JSON", None),
     (SUBMIT, 500, b'{"job_id":7,"errors":[{}]}', 7),

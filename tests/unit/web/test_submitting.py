@@ -27,6 +27,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.slurm import marking
 from gateway.slurm.marking import is_marked
 from gateway.slurm.names import Subject
 from gateway.store.engine import Database, open_database
@@ -46,8 +47,15 @@ SUBMISSION = Submission(
     key="8e03978e",
     content=b'{"job": {"name": "a"}, "script": "#!/bin/sh\\n"}',
     came=b"the path and the body",
+    job=marking.read(b'{"job": {"name": "a"}, "script": "#!/bin/sh\\n"}'),
 )
-OWN = replace(SUBMISSION, content=b'{"job": {"name": "a", "comment": "mine"}}')
+
+
+def asking(content: bytes) -> Submission:
+    return replace(SUBMISSION, content=content, job=marking.read(content))
+
+
+OWN = asking(b'{"job": {"name": "a", "comment": "mine"}}')
 BROKEN = UpstreamBroken("connection lost")
 
 Behaviour = Callable[["Slurm", bytes], Awaitable[Answered]]
@@ -268,7 +276,7 @@ async def test_the_job_gets_a_mark_that_nobody_can_guess_and_nothing_else_change
     assert trees == [json.loads(SUBMISSION.content)] * 2
 
 
-@pytest.mark.parametrize(("submission", "settings"), [(SUBMISSION, {"marker": False}), (OWN, {}), (replace(OWN, content=b"no JSON"), {})])
+@pytest.mark.parametrize(("submission", "settings"), [(SUBMISSION, {"marker": False}), (OWN, {}), (asking(b"no JSON"), {})])
 async def test_without_a_mark_what_came_is_what_is_sent(make: Make, clock: Clock, submission: Submission, settings: dict[str, Any]) -> None:
     slurm = Slurm(clock, answers(400))
     await submit(make(**settings), slurm, submission)

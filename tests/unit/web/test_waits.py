@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -72,3 +72,22 @@ async def test_a_wait_that_makes_no_sense_is_refused(make: Make) -> None:
     object.__setattr__(asked, "query", "wait=61")
     with pytest.raises(BadRequest):
         await waits.answer(asked)
+
+
+async def test_a_large_answer_says_in_its_head_why_it_comes_now(make: Make) -> None:
+    class Streaming(Answers):
+        async def answer(self, asked: Call, *, newer_than: float = 0.0) -> web.StreamResponse:
+            del newer_than
+            response = web.StreamResponse()
+            await asked.before_stream(response)
+            heads.append(dict(response.headers))
+            return response
+
+    async def before_stream(response: web.StreamResponse) -> None:
+        response.headers["X-Before"] = "once"
+
+    heads: list[dict[str, str]] = []
+    waits = Waits(longest=60, company=cast("Company", None), reads=cast("Reads", Streaming()), recency=Recency())
+    made = _One(replace(call(make), before_stream=before_stream), one(make).wait, guest(make), after=0.0)
+    await waits._fetch(made)
+    assert heads == [{"X-Before": "once", "X-Gateway-Waited": "timeout"}]

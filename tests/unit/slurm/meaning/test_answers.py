@@ -200,3 +200,19 @@ def test_the_telltale_is_a_call_of_the_same_slurmrestd(path: str, expected: str)
 )
 def test_slurmctld_answers_where_the_telltale_has_no_errors(status: int, body: bytes, expected: bool) -> None:
     assert controller_answers(status, body) is expected
+
+
+PINGS: list[tuple[object, bool]] = [
+    ([{"pinged": "DOWN", "mode": "primary"}], True),
+    ([{"pinged": "DOWN"}, {"pinged": "DOWN"}], True),
+    ([{"pinged": "DOWN"}, {"pinged": "UP"}], False),
+    ([{"pinged": "UP", "hostname": "DOWN"}], False),
+    ([], False),
+    ({"pinged": "DOWN"}, False),
+    (["DOWN"], False),
+]
+
+
+@pytest.mark.parametrize(("pings", "doubtful"), PINGS)
+def test_a_ping_that_finds_every_slurmctld_down_might_be_the_token(pings: object, doubtful: bool) -> None:
+    assert might_have_refused_the_token(200, json.dumps({"pings": pings, "errors": []}).encode()) is doubtful
