@@ -130,6 +130,7 @@ def test_a_job_is_submitted_where_it_was_sent_and_as_the_one_who_sent_it(door: D
     site = door.clusters[name]
     job_id = door.submit(name, "bob", name=f"for-{name}")
     found = wait_for(lambda: door.job(name, job_id), 5, "the job in a list that may be a second old")
+    assert found is not None
     assert (found["name"], found["user_id"]) == (f"for-{name}", site.uid("bob"))
     elsewhere = door.job(other, job_id)
     assert elsewhere is None or elsewhere["name"] != f"for-{name}"
