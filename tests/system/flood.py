@@ -47,7 +47,7 @@ async def flood(host: str, port: int, ca_file: str, path: str, connections: int,
     """Ask from so many connections until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nCache-Control: no-cache\r\n\r\n".encode()
     answers = collections.Counter[str]()
     tls = ssl.create_default_context(cafile=ca_file)
     tasks = [asyncio.create_task(keep_asking(number, (host, port), tls, request, answers)) for number in range(connections)]
