@@ -36,7 +36,7 @@ def gateway(started: dict[str, fakes.Gateway]) -> fakes.Gateway:
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -482,7 +482,7 @@ class Gateway:
         """The processes that serve under it."""
         try:
             return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return []
 
     def serving(self, workers: int = 1) -> Self:

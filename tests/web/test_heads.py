@@ -14,7 +14,7 @@ PING = "/slurm/v0.0.38/ping"
 JOBS = "/slurm/v0.0.38/jobs"
 CHANGING = ["/slurm/v0.0.40/reconfigure", "/slurm/v0.0.45/job/7/requeue", "/clusters/main/slurm/v0.0.40/reconfigure"]
 # What differs between two answers to the same.
-DIFFERS = {"x-request-id", "date", "x-cache"}
+DIFFERS = {"x-request-id", "date", "x-cache", "age"}
 LARGE = fakes.replies(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 157286400\r\n\r\n{")
 
 
