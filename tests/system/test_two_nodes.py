@@ -138,7 +138,9 @@ def test_a_node_that_is_killed_under_load_costs_no_submission_that_was_answered_
     unknown = [number for number, detail in refused.items() if "not known" in detail]
     undone = [number for number, detail in refused.items() if "nothing was done" in detail]
     assert len(unknown) + len(undone) == len(refused)
-    assert len(unknown) <= 3
+    # Three senders, all led to one node by their token. The kernel closes a dead process's connections one after the other, so that each may meet
+    # one more of them that nginx has kept.
+    assert len(unknown) <= 6
     assert not any(f"{stamp}-{number}" in names for number in undone)
     for job in {job["job_id"] for job in jobs if job["name"] in names}:
         nodes.front.ask("DELETE", f"/slurm/v0.0.36/job/{job}", headers=session)
