@@ -63,6 +63,8 @@ class Node:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
+        # Its workers are nobody's children now; when they have ended, so have their connections.
+        wait_for(lambda: not any(map(_runs, children)), 10, "the end of the workers")
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -177,3 +179,10 @@ def _nginx(site: Site, folder: Path, nodes: list[Node]) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
