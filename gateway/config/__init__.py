@@ -30,8 +30,9 @@ from gateway.config.model import (
     Totp,
     Views,
 )
-from gateway.config.secrets import Secret, SecretFileError, read_secret, write_new_secret
+from gateway.config.secrets import SecretFileError, read_secret, write_new_secret
 from gateway.config.values import Endpoint
+from gateway.secret import Secret
 
 __all__ = [
     "Audit",

@@ -6,29 +6,9 @@ import os
 import stat
 from pathlib import Path
 
+from gateway.secret import Secret
+
 _MAX_SECRET = 64 * 1024
-
-
-class Secret:
-    """Bytes that never appear in a repr, a log, an error or a pickle; ``reveal`` is the only way to them."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def reveal(self) -> bytes:
-        """Return the bytes."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __reduce__(self) -> str:
-        raise TypeError("a secret is not pickled")
 
 
 class SecretFileError(Exception):
