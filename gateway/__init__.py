@@ -2,6 +2,7 @@
 
 The rooms, from the bottom up; imports point downwards only (a tool checks it):
 
+``secret``       a value that is never shown
 ``errors``       the tree of refusals: status, reason, public text, hint, inside cause
 ``config``       TOML to frozen values; every problem at once, with its place in the file
 ``store``        what must last: tables, migrations, sealing of secrets
@@ -12,6 +13,7 @@ The rooms, from the bottom up; imports point downwards only (a tool checks it):
 ``sessions``     do I know you, and are you still who you were? tokens (pure), sessions, the accounts behind them, a standby
 ``proxy``        carrying it: headers (pure), one exchange, turns and connections, what people share, feeds of events, the process beside the worker
 ``web``          the front door: handlers of /auth, of Slurm's paths, of events, of health; turns refusals into answers
+``client``       the user's side: a gateway for programs, and what the commands for people are made of; needs nothing of the above but secret
 ``preflight``    what would keep the gateway from starting
 ``app``          the composition root: configuration in, running application out
 ``worker``       one process that serves; ``supervisor`` keeps several, ``sockets`` binds what they share

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway import __version__
+from gateway.client.errors import GatewayError
 from gateway.errors import CommandError
 
 USAGE = 2
 
 _COMMANDS = {
+    "login": "sign in with password and code",
+    "jobs": "list jobs",
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
@@ -98,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         sys.stderr.write(f"slurm-gateway: {error.message}\nhint: {error.hint}\n")
         return error.exit_code
+    except GatewayError as error:
+        sys.stderr.write(f"slurm-gateway: {error}\nhint: {error.hint}\n")
+        return 1
     except ModuleNotFoundError as error:
         sys.stderr.write(f"slurm-gateway: this command needs the module {error.name}\nhint: pip install 'slurm-gateway[server]'\n")
         return 1

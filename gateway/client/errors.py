@@ -1,0 +1,92 @@
+"""What can go wrong for somebody who uses a gateway: each error says what, in one line, and what to do, in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SIGN_IN_AGAIN = frozenset({"token_refused", "credentials_required"})
+"""Reasons of refusals that a new sign-in answers."""
+STALE = "second_factor_stale"
+"""The reason of the refusal that a new code answers."""
+
+
+class GatewayError(Exception):
+    """Something went wrong: ``reason`` is a stable word for programs, ``hint`` says what to do; ``status`` is HTTP's, where there was an answer.
+
+    The message is one line. What a server said is in it with everything that a terminal might act upon shown as ``?``.
+    """
+
+    reason = "failed"
+
+    def __init__(self, message: str, *, hint: str, reason: str | None = None, status: int | None = None, request_id: str | None = None) -> None:
+        super().__init__(printable(message))
+        self.hint = printable(hint)
+        self.reason = reason or self.reason
+        self.status = status
+        self.request_id = None if request_id is None else printable(request_id)
+
+
+class RefusedError(GatewayError):
+    """The gateway said no (RFC 9457); ``retry_after`` is in seconds, where it named a time to come back."""
+
+    def __init__(self, document: Mapping[str, Any], *, status: int, request_id: str | None, retry_after: float | None = None) -> None:
+        said = {key: document[key] for key in ("title", "detail", "hint", "reason") if isinstance(document.get(key), str)}
+        super().__init__(
+            said.get("detail") or said.get("title") or f"the gateway refused with status {status}",
+            hint=said.get("hint") or "Ask your administrators; the request id helps them to find it.",
+            reason=said.get("reason") or "refused",
+            status=status,
+            request_id=request_id,
+        )
+        self.retry_after = retry_after
+
+
+class SlurmRefusedError(GatewayError):
+    """Slurm itself said no; ``errors`` are as it told them."""
+
+    reason = "slurm_refused"
+
+    def __init__(self, message: str, *, hint: str, status: int, request_id: str | None, errors: tuple[Mapping[str, Any], ...] = ()) -> None:
+        super().__init__(message, hint=hint, status=status, request_id=request_id)
+        self.errors = errors
+
+
+class UnreachableError(GatewayError):
+    """No answer came; ``sent`` tells whether the request had left, so that it may have been acted upon."""
+
+    reason = "unreachable"
+
+    def __init__(self, message: str, *, hint: str, sent: bool, lasting: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
+        self.lasting = lasting
+        """Trying again would not help: the certificate is not trusted, or the name does not exist."""
+
+
+class NotUnderstoodError(GatewayError):
+    """An answer came that no gateway gives."""
+
+    reason = "not_understood"
+
+
+class JobFileError(GatewayError):
+    """A job file cannot be submitted as it is; ``line`` and ``column`` say where, from 1, where that is known."""
+
+    reason = "job_file_broken"
+
+    def __init__(self, message: str, *, hint: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.line = line
+        self.column = column
+
+
+class NotSignedInError(GatewayError):
+    """There is no token to go with."""
+
+    reason = "not_signed_in"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` on one line, with ``?`` for everything that a terminal might act upon."""
+    return "".join(character if character.isprintable() else " " if character in "\t\n" else "?" for character in text)
