@@ -78,7 +78,7 @@ class Job:
             submitted_at=_moment(told.get("submit_time")),
             started_at=_moment(told.get("start_time")),
             ended_at=_moment(told.get("end_time")) if is_over else None,
-            time_limit=number(told.get("time_limit")),
+            time_limit=_limit(told.get("time_limit")),
             array_job_id=_whole(told.get("array_job_id")) or None,
             array_task=_text(told.get("array_task_string")) or _digits(told.get("array_task_id")) if _whole(told.get("array_job_id")) else None,
             het_job_id=het_job_id,
@@ -107,7 +107,7 @@ class Job:
             submitted_at=_moment(times.get("submission")),
             started_at=_moment(times.get("start")),
             ended_at=_moment(times.get("end")) if is_over else None,
-            time_limit=number(times.get("limit")),
+            time_limit=_limit(times.get("limit")),
             array_job_id=array_job_id,
             # Those that wait are told as a mask of bits in hexadecimal.
             array_task=(_digits(array.get("task_id")) or (task if task and not task.startswith("0x") else None)) if array_job_id else None,
@@ -170,7 +170,7 @@ class Partition:
             nodes=_text(told.get("nodes")) or _text(nodes.get("configured")),
             total_nodes=_whole(told.get("total_nodes") if nodes == {} else nodes.get("total")),
             total_cpus=_whole(told.get("total_cpus") if cpus == {} else cpus.get("total")),
-            time_limit=number(told.get("max_time_limit") or _members(told.get("maximums")).get("time")),
+            time_limit=_limit(told.get("max_time_limit") or _members(told.get("maximums")).get("time")),
             raw=told,
         )
 
@@ -235,6 +235,12 @@ def _states(told: object) -> tuple[str, tuple[str, ...]]:
 def _reason(told: object) -> str | None:
     reason = _text(told)
     return None if reason in {None, "None"} else reason
+
+
+def _limit(value: object) -> float | None:
+    """Return a limit, None for none, which v0.0.38 tells of a partition as -1."""
+    found = number(value)
+    return found if found is not None and found >= 0 else None
 
 
 def _moment(value: object) -> float | None:
