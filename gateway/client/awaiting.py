@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import update_wrapper
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -113,7 +114,7 @@ class AsyncConnection:
                 question.method,
                 target,
                 headers=headers,
-                data=question.body,
+                data=BytesIO(question.body) if question.body else None,  # bytes that are many would go out in one piece
                 allow_redirects=False,
                 ssl=self._trust or True,
                 proxy=None if self._proxy is None else URL(self._proxy.url),

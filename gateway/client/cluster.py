@@ -103,7 +103,7 @@ class Job:
             partition=_text(told.get("partition")),
             nodes=None if nodes == "None assigned" else nodes,
             reason=_reason(known.get("reason")),
-            exit_code=exit_code(told.get("exit_code")) if is_over else None,
+            exit_code=_accounted_exit_code(told, state) if is_over else None,
             submitted_at=_moment(times.get("submission")),
             started_at=_moment(times.get("start")),
             ended_at=_moment(times.get("end")) if is_over else None,
@@ -230,6 +230,12 @@ def _states(told: object) -> tuple[str, tuple[str, ...]]:
     if not said:
         raise NotUnderstoodError("an answer has a job without a state", hint="Is this Slurm's API?")
     return said[0], said[1:]
+
+
+def _accounted_exit_code(told: Mapping[str, Any], state: str) -> int | None:
+    """Return the exit code that accounting tells; None for the 0 that slurmdbd's API of 22.05 tells of every job that ended with another code."""
+    code = exit_code(told.get("exit_code"))
+    return None if state == "FAILED" and code == 0 else code
 
 
 def _reason(told: object) -> str | None:
