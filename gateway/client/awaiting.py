@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from functools import update_wrapper
 from io import BytesIO
 from pathlib import Path
@@ -73,7 +73,7 @@ class AsyncConnection:
         finally:
             conversation.close()
 
-    async def listen(self, conversation: Conversation[None]) -> AsyncIterator[Event]:
+    async def listen(self, conversation: Conversation[None]) -> AsyncGenerator[Event, None]:
         """Carry ``conversation`` and yield what it tells, for as long as somebody listens; raise GatewayError."""
         stream = _Stream(self)
         try:
@@ -271,10 +271,10 @@ def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Cal
     return method
 
 
-def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[AsyncGateway, P], AsyncIterator[Event]]:
+def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[AsyncGateway, P], AsyncGenerator[Event, None]]:
     """Make a method of a question whose answer is a stream of events."""
 
-    def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Event]:
+    def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
         return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
     update_wrapper(method, question)

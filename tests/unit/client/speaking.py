@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, closing
 from typing import Any, Protocol, TypeVar
 
@@ -49,7 +49,7 @@ class Blocking:
 
     def hear(self, conversation: Conversation[None], most: int, **settings: Any) -> list[Event]:
         """Listen to so many events."""
-        with closing(self._made(settings)) as connection, closing(connection.listen(conversation)) as events:  # type: ignore[type-var]
+        with closing(self._made(settings)) as connection, closing(connection.listen(conversation)) as events:
             return [next(events) for _ in range(most)]
 
     def _made(self, settings: dict[str, Any]) -> Connection:
@@ -83,8 +83,7 @@ class Awaiting:
             connection = self._made(settings)
             events: list[Event] = []
             try:
-                stream: AsyncIterator[Event] = connection.listen(conversation)
-                async with aclosing(stream):  # type: ignore[type-var]
+                async with aclosing(connection.listen(conversation)) as stream:
                     async for event in stream:
                         events.append(event)
                         if len(events) == most:
