@@ -366,7 +366,11 @@ def wait(job_id: int, where: Where, *, until: str = "finished", seconds: int = W
 
 
 def _jobs_in(answer: Answer) -> list[Job]:
-    return [Job.of(item) for item in items(answer.json(), "jobs")]
+    """Return the jobs that an answer about one has; raise NotUnderstoodError for none."""
+    found = [Job.of(item) for item in items(answer.json(), "jobs")]
+    if not found:
+        raise NotUnderstoodError("the answer about a job has none in it", hint="Try again.", status=answer.status, request_id=answer.request_id)
+    return found
 
 
 def _get(path: str, where: Where, query: Iterable[tuple[str, str]] = ()) -> Conversation[Answer]:

@@ -125,11 +125,8 @@ def test_a_job_is_submitted_and_waited_for(where: Site, gateway: Gateway, script
 
 def test_the_same_key_is_the_same_job(where: Site, gateway: Gateway) -> None:
     tree = job(where, "true")
-    first, second = (gateway.submit(tree, key=f"library-{time.time_ns()}" if once else known) for once, known in [(False, KEY), (False, KEY)])
-    assert first.job_id == second.job_id
-
-
-KEY = f"library-{time.time_ns()}"
+    key = f"library-{time.time_ns()}"
+    assert gateway.submit(tree, key=key).job_id == gateway.submit(tree, key=key).job_id
 
 
 def test_several_jobs_and_an_array_are_waited_for_together(where: Site, gateway: Gateway) -> None:
@@ -210,6 +207,7 @@ def test_a_job_that_slurmctld_has_forgotten_is_told_by_accounting(where: Site, g
         return None
 
     found = wait_for(accounted, 30, "the job's end in accounting")
+    assert found is not None
     assert (found.state, found.exit_code, found.name, found.user) == ("COMPLETED", 0, "forgotten", USER)
     assert gateway.wait(submitted.job_id, timeout=10)[0].state == "COMPLETED"
 
@@ -257,9 +255,8 @@ async def test_awaiting_does_all_of_this_at_once(where: Site) -> None:
         assert [jobs[0].exit_code for jobs in ended] == [0, 1, 2, 3]
         assert await gateway.username == USER
         assert {one.job_id for one in submitted} <= {found.id for found in await gateway.jobs()}
-        async with asyncio.timeout(20):
-            while not {one.job_id for one in submitted} <= {event.job_id for event in seen if event.is_over}:
-                await asyncio.sleep(0.05)
+        expected = {one.job_id for one in submitted}
+        await asyncio.to_thread(wait_for, lambda: expected <= {event.job_id for event in seen if event.is_over}, 20, "events of their ends")
         listening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await listening

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from gateway.client.address import Address, Proxy
-from gateway.client.asking import LARGEST, Answer, Ask, Conversation, Pause
+from gateway.client.address import Address
+from gateway.client.asking import Answer, Ask, Conversation
 from gateway.client.awaiting import AsyncConnection
 from gateway.client.blocking import Connection
 from gateway.client.errors import GatewayError
@@ -45,7 +45,7 @@ class Blocking:
     def __call__(self, *conversations: Conversation[Any], **settings: Any) -> list[Any]:
         """Carry one conversation after the other on one connection; an error is what came of it."""
         with closing(self._made(settings)) as connection:
-            return [_tried(lambda one=one: connection.carry(one)) for one in conversations]
+            return [_tried(partial(connection.carry, conversation)) for conversation in conversations]
 
     def hear(self, conversation: Conversation[None], most: int, **settings: Any) -> list[Event]:
         """Listen to so many events."""
@@ -114,5 +114,3 @@ def _tried(do: Callable[[], T]) -> T | GatewayError:
         return do()
     except GatewayError as error:
         return error
-
-

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.client.address import Address, Proxy, proxy_to, trust
 from gateway.client.errors import GatewayError
+from tests.unit.client.driving import tried
 
 
 @pytest.mark.parametrize(
@@ -73,21 +74,19 @@ def test_a_password_in_an_address_is_not_shown() -> None:
 @given(st.text(max_size=60))
 def test_whatever_is_typed_is_an_address_or_a_line_and_a_hint(text: str) -> None:
     for url in (text, f"https://{text}", f"https://gateway.example.org/{text}"):
-        try:
-            address = Address.of(url)
-        except GatewayError as error:
-            assert str(error).isprintable()
+        address = tried(Address.of, url)
+        if isinstance(address, GatewayError):
+            assert str(address).isprintable()
             continue
         assert Address.of(address.url) == address
         assert address.host.isascii()
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",))), st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=3).map(tuple))
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=3).map(tuple))
 def test_whatever_a_path_is_it_stays_one_word_of_the_first_line(path: str, query: tuple[tuple[str, str], ...]) -> None:
-    try:
-        target = Address.of("https://gateway.example.org/hpc").target(path, query)
-    except GatewayError as error:
-        assert error.reason == "bad_request"
+    target = tried(Address.of("https://gateway.example.org/hpc").target, path, query)
+    if isinstance(target, GatewayError):
+        assert target.reason == "bad_request"
         return
     assert target.startswith("/hpc/")
     assert target.isascii()
@@ -114,7 +113,8 @@ GATEWAY = Address.of("https://gateway.example.org:8443")
 
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
 @pytest.mark.parametrize(
-    ("said", "host", "port"), [("http://proxy:3128", "proxy", 3128), ("proxy:3128", "proxy", 3128), ("http://proxy/", "proxy", 80), ("http://[::1]:8", "::1", 8)]
+    ("said", "host", "port"),
+    [("http://proxy:3128", "proxy", 3128), ("proxy:3128", "proxy", 3128), ("http://proxy/", "proxy", 80), ("http://[::1]:8", "::1", 8)],
 )
 def test_the_proxy_of_the_environment_is_used(name: str, said: str, host: str, port: int) -> None:
     assert proxy_to(GATEWAY, {name: said}) == Proxy(host=host, port=port)
@@ -131,7 +131,8 @@ def test_what_a_proxy_wants_to_know_is_told_to_it_and_not_shown() -> None:
 @pytest.mark.parametrize(
     ("no_proxy", "used"),
     [
-        ("gateway.example.org", False), ("example.org", False), (".example.org", False), ("EXAMPLE.org", False), ("*", False), ("other,example.org", False),
+        ("gateway.example.org", False), ("example.org", False), (".example.org", False), ("EXAMPLE.org", False), ("*", False),
+        ("other,example.org", False),
         ("other example.org", False), ("gateway.example.org:8443", False), ("gateway.example.org:443", True), ("ample.org", True), ("", True),
         ("gateway.example.org.evil", True), ("10.0.0.0/8", True), ("x/y", True),
     ],

@@ -62,7 +62,9 @@ def test_json_of_something_else_is_not_understood(name: str, body: bytes) -> Non
     assert isinstance(driven.error, NotUnderstoodError), driven.result
 
 
-@pytest.mark.parametrize("name", ["session", "tokens", "ping", "jobs", "job", "nodes", "partitions", "wait", "cancel", "revoke_token", "logout", "submit"])
+@pytest.mark.parametrize(
+    "name", ["session", "tokens", "ping", "jobs", "job", "nodes", "partitions", "wait", "cancel", "revoke_token", "logout", "submit"]
+)
 def test_what_can_be_done_twice_is_asked_again_after_a_break(name: str) -> None:
     driven = drive(ALL[name](where()), [UnreachableError("x", hint="h", sent=True)])
     assert len(driven.asked) == 2
@@ -132,7 +134,15 @@ def test_signing_out_of_what_has_ended_is_done_and_asks_nobody_to_sign_in() -> N
 
 
 def test_a_token_for_scripts_is_asked_for_as_it_was_wanted() -> None:
-    made = {"token": TOKEN, "id": "ab", "name": "ci", "expires_at": "2030-01-01T00:00:00Z", "expires_in": 60, "scopes": ["read"], "networks": ["192.0.2.7/32"]}
+    made = {
+        "token": TOKEN,
+        "id": "ab",
+        "name": "ci",
+        "expires_at": "2030-01-01T00:00:00Z",
+        "expires_in": 60,
+        "scopes": ["read"],
+        "networks": ["192.0.2.7/32"],
+    }
     driven = drive(calls.create_token("ci", where(), scopes=["read"], expires_in=60, networks=["192.0.2.7"]), [ok(made, status=201)])
     assert json.loads(driven.asked[0].body or b"") == {"name": "ci", "scopes": ["read"], "expires_in": 60, "networks": ["192.0.2.7"]}
     assert (driven.result.id, driven.result.scopes, driven.result.networks) == ("ab", ("read",), ("192.0.2.7/32",))
@@ -149,7 +159,11 @@ def test_an_id_stays_one_part_of_the_path() -> None:
 
 
 def test_a_submission_keeps_its_key_and_its_body_however_often_it_is_sent() -> None:
-    replies = [UnreachableError("x", hint="h", sent=True), problem("idempotency_under_way", 409, retry_after="2"), problem("gateway_unavailable", 502)]
+    replies: list[Reply] = [
+        UnreachableError("x", hint="h", sent=True),
+        problem("idempotency_under_way", 409, retry_after="2"),
+        problem("gateway_unavailable", 502),
+    ]
     driven = drive(calls.submit(b"{}", where(), key="k"), [*replies, ok({"job_id": 7}, x_gateway_repaired="script, environment")])
     assert len(set(driven.asked)) == 1
     assert len(driven.asked) == 4
@@ -215,7 +229,8 @@ def test_a_job_that_accounting_cannot_tell_of_is_forgotten(reply: Answer) -> Non
 
 def test_of_a_job_that_was_started_again_the_last_time_counts() -> None:
     records = [
-        {"job_id": 5, "state": {"current": [state]}, "time": {"submission": at}} for state, at in [("COMPLETED", 300), ("NODE_FAIL", 100), ("FAILED", 200)]
+        {"job_id": 5, "state": {"current": [state]}, "time": {"submission": at}}
+        for state, at in [("COMPLETED", 300), ("NODE_FAIL", 100), ("FAILED", 200)]
     ]
     assert [job.state for job in drive(calls.job(5, where()), [slurm(404, 2017), ok({"jobs": records})]).result] == ["COMPLETED"]
 
@@ -247,7 +262,9 @@ def test_lists_are_asked_for_with_what_is_wanted_of_them() -> None:
 
 
 def test_a_waiting_read_says_for_what_and_how_long_and_what_came_of_it() -> None:
-    driven = drive(calls.wait(5, where(), until="started", seconds=20), [ok({"jobs": [{"job_id": 5, "job_state": "RUNNING"}]}, x_gateway_waited="met")])
+    driven = drive(
+        calls.wait(5, where(), until="started", seconds=20), [ok({"jobs": [{"job_id": 5, "job_state": "RUNNING"}]}, x_gateway_waited="met")]
+    )
     assert driven.asked[0].query == (("wait", "20"), ("until", "started"))
     assert driven.asked[0].timeout > 20
     assert driven.result[1] == "met"

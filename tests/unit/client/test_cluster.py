@@ -17,7 +17,9 @@ RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__f
 EVERY = pytest.mark.parametrize("told", RECORDED.values(), ids=RECORDED.keys())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["set", "infinite", "number", "id", "signal", "current", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["set", "infinite", "number", "id", "signal", "current", "x"]), inner)
+    ),
     max_leaves=8,
 )
 
@@ -132,8 +134,8 @@ def test_a_job_is_over_when_nothing_of_it_goes_on(states: object, over: bool) ->
 @pytest.mark.parametrize(
     ("told", "code"),
     [
-        (0, 0), (256, 1), (3 << 8, 3), (9, 137), (9 | 0x80, 137), (65280, 255), (-1, None), (None, None), (4294967294, None), ("3", None), (True, None),
-        ({"status": ["ERROR"], "return_code": {"set": True, "infinite": False, "number": 7}}, 7),
+        (0, 0), (256, 1), (3 << 8, 3), (9, 137), (9 | 0x80, 137), (65280, 255), (-1, None), (None, None), (4294967294, None), ("3", None),
+        (True, None), ({"status": ["ERROR"], "return_code": {"set": True, "infinite": False, "number": 7}}, 7),
         ({"status": "SIGNALED", "return_code": None, "signal": {"signal_id": 15, "name": "Terminated"}}, 143),
         ({"status": "SIGNALED", "return_code": None, "signal": {"signal_id": {"set": True, "number": 15}}}, 143),
         ({"signal": {"id": {"set": False, "number": 0}}, "return_code": {"set": True, "number": 2}}, 2),
@@ -157,7 +159,9 @@ def test_a_number_is_none_where_slurm_says_that_there_is_none(told: object, foun
     assert number(told) == found
 
 
-@pytest.mark.parametrize("told", [{}, {"job_id": 0, "job_state": "RUNNING"}, {"job_id": "5", "job_state": "RUNNING"}, {"job_id": 5}, {"job_id": -1, "job_state": "X"}])
+@pytest.mark.parametrize(
+    "told", [{}, {"job_id": 0, "job_state": "RUNNING"}, {"job_id": "5", "job_state": "RUNNING"}, {"job_id": 5}, {"job_id": -1, "job_state": "X"}]
+)
 def test_what_is_no_job_is_not_taken_for_one(told: dict[str, Any]) -> None:
     with pytest.raises(NotUnderstoodError) as caught:
         Job.of(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from gateway.client.news import Event, Parser
 
 STREAM = (
-    "\ufeffretry: 1500\n\n: a comment\nid: e-0\nevent: ready\ndata: {\"jobs\": \"own\"}\n\n"
-    "id: e-1\r\nevent: job\r\ndata: {\"job_id\":\r\ndata: 5, \"job_state\": \"RUNNING\"}\r\n\r\n:\n\n"
-    "event:job\rdata:{\"name\": \"\u00fc\"}\r\rdata: no json\n\nid: e-2\n\nunknown: x\ndata: {}\n\nid: e-3\ndata: {\"never\": 1}\n"
+    '\ufeffretry: 1500\n\n: a comment\nid: e-0\nevent: ready\ndata: {"jobs": "own"}\n\n'
+    'id: e-1\r\nevent: job\r\ndata: {"job_id":\r\ndata: 5, "job_state": "RUNNING"}\r\n\r\n:\n\n'
+    'event:job\rdata:{"name": "\u00fc"}\r\rdata: no json\n\nid: e-2\n\nunknown: x\ndata: {}\n\nid: e-3\ndata: {"never": 1}\n'
 ).encode()  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_events_are_read() -> None:
 @example(list(range(len(STREAM))))
 def test_any_split_gives_the_same_events(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
-    assert read(*(STREAM[first:last] for first, last in zip(edges, edges[1:], strict=False))) == read(STREAM)
+    assert read(*(STREAM[first:last] for first, last in pairwise(edges))) == read(STREAM)
 
 
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([b"data: ", b"\n\n", b"\r", b"id: ", b"{}", b"retry: "]), max_size=30))
@@ -79,7 +80,8 @@ def test_when_to_come_back_is_a_number_of_milliseconds_and_not_too_many(said: st
 @pytest.mark.parametrize(
     ("kind", "data", "over"),
     [
-        ("job", {"job_state": "COMPLETED"}, True), ("job", {"job_state": "RUNNING"}, False), ("gone", {}, True), ("ready", {}, False), ("job", {}, False),
+        ("job", {"job_state": "COMPLETED"}, True), ("job", {"job_state": "RUNNING"}, False),
+        ("gone", {}, True), ("ready", {}, False), ("job", {}, False),
         ("job", {"job_state": "COMPLETED", "state_flags": ["COMPLETING"]}, False), ("job", {"job_state": ["X"], "state_flags": 5}, False),
     ],
 )  # fmt: skip
