@@ -25,19 +25,22 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 
 def show(arguments: argparse.Namespace) -> int:
     """List the sites."""
-    from gateway.cli.table import document, table  # noqa: PLC0415 - nothing of it is needed to choose one
-
     sites = Sites.of(os.environ)
     default = sites.default()
-    rows = []
+    rows: list[dict[str, str | bool | None]] = []
     for name in sites.names():
         site = sites.site(name)[1]
-        place = "keyring" if site.keyring else "file"
-        rows.append({"name": name, "url": site.url, "user": site.username, "token_in": place, "default": name == default})
+        where = "keyring" if site.keyring else "file"
+        rows.append({"name": name, "url": site.url, "user": site.username, "ca": site.ca, "token_in": where, "default": name == default})
     if arguments.json:
-        sys.stdout.write(document({"sites": rows}))
+        import json  # noqa: PLC0415 - for programs alone
+
+        sys.stdout.write(json.dumps({"sites": rows}) + "\n")
     elif rows:
-        sys.stdout.write(table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+        from gateway.cli.tables import Column, show  # noqa: PLC0415 - for people alone
+
+        columns = [Column(heading=title) for title in ("NAME", "URL", "USER", "DEFAULT")]
+        show(columns, [(row["name"], row["url"], row["user"], row["default"]) for row in rows])
     else:
         sys.stdout.write("no sites\n")
     return 0

@@ -20,7 +20,6 @@ from gateway.client.files import create as create_file
 from gateway.client.gateway import Gateway
 from gateway.errors import CommandError
 
-_COLUMNS = ("id", "name", "scopes", "networks", "last_used_at", "expires_at")
 _ADMINISTRATORS = "for administrators, with --config: "
 
 
@@ -83,9 +82,10 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps({"tokens": rows}) + "\n")
         return 0
-    from gateway.cli.table import table  # noqa: PLC0415 - after the request
-
-    sys.stdout.write(table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in rows]) if rows else "no tokens\n")
+    if rows:
+        _show(rows)
+    else:
+        sys.stdout.write("no tokens\n")
     return 0
 
 
@@ -132,6 +132,38 @@ def _is_administrators(arguments: argparse.Namespace) -> bool:
 def _listed(gateway: Gateway) -> list[dict[str, Any]]:
     rows = person.document(gateway.call("GET", "/auth/tokens")).get("tokens")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from gateway.cli.tables import Column, When, show  # noqa: PLC0415 - after the request
+    from gateway.cli.times import moment  # noqa: PLC0415 - likewise
+
+    columns = (
+        Column(heading="ID"),
+        Column(heading="NAME", least=8),
+        Column(heading="SCOPES", least=8, rank=1),
+        Column(heading="NETWORKS", least=8, rank=3),
+        Column(heading="LAST USED", rank=2),
+        Column(heading="EXPIRES"),
+    )
+
+    def words(value: object) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, list) else ""
+
+    show(
+        columns,
+        [
+            (
+                str(row.get("id", "")),
+                str(row.get("name", "")),
+                words(row.get("scopes")),
+                words(row.get("networks")),
+                When(seconds=moment(row.get("last_used_at"))),
+                When(seconds=moment(row.get("expires_at"))),
+            )
+            for row in rows
+        ],
+    )
 
 
 def _write(gateway: Gateway, file: Path, made: dict[str, Any]) -> None:

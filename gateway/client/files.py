@@ -22,7 +22,7 @@ def read(file: Path) -> bytes:
         raise
     except OSError as error:
         raise _distrusted(file, "is a symbolic link" if file.is_symlink() else f"cannot be read: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as stream:
+    try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise _distrusted(file, "is no file")
@@ -33,7 +33,10 @@ def read(file: Path) -> bytes:
         if stat.S_IMODE(found.st_mode) & 0o077:
             hint = f"chmod 600 {file}; then sign in again, for others may have it."
             raise GatewayError(f"{file} may be read by others", hint=hint, reason="bad_file")
-        return stream.read(MOST)
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            return stream.read(MOST)
+    finally:
+        os.close(handle)
 
 
 def create(file: Path, content: bytes) -> None:
