@@ -42,4 +42,3 @@ def sbatch(site: Site, user: str, script: str, *words: str) -> int:
     done = inside(site, user, "sbatch", "--parsable", *words, stdin=script, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.strip())
-

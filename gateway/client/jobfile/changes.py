@@ -46,7 +46,13 @@ def _path(tree: dict[str, Any], name: str) -> list[str]:
 def _did_you_mean(name: str) -> str:
     option = OPTIONS.get(name.replace("_", "-"))
     if option is not None and option.take is not None:
-        sample = {"job-name": "name", "output": "standard_output", "error": "standard_error", "input": "standard_input", "chdir": "current_working_directory"}
+        sample = {
+            "job-name": "name",
+            "output": "standard_output",
+            "error": "standard_error",
+            "input": "standard_input",
+            "chdir": "current_working_directory",
+        }
         known = sample.get(option.name) or next((field for field in sorted(KNOWN) if field.startswith(name.replace("-", "_"))), None)
         if known is not None:
             return f"Did you mean {known}? A field of a version that is not known here is written job.{name}."
@@ -79,10 +85,7 @@ def _put(tree: Any, path: list[str], value: Any, name: str) -> None:  # noqa: AN
         if step == "environment" and isinstance(tree, dict) and isinstance(tree.get(step), list) and at == len(path) - 2:
             _set_variable(tree[step], path[-1], value)
             return
-        if isinstance(tree, dict):
-            tree = tree.setdefault(step, {})
-        else:
-            tree = tree[_index(tree, step, name)]
+        tree = tree.setdefault(step, {}) if isinstance(tree, dict) else tree[_index(tree, step, name)]
     if isinstance(tree, dict):
         tree[path[-1]] = value
     else:

@@ -40,7 +40,7 @@ def read_file(
     environment: Mapping[str, str] | None = None,
     largest: int = LARGEST,
 ) -> JobFile:
-    """Return what the file at ``path`` asks for, as ``read`` does; nothing but a file is opened for long, and no more than ``largest`` bytes are read."""
+    """Return what the file at ``path`` asks for, as ``read`` does, of which no more than ``largest`` bytes are read."""
     content = content_of(Path(path), largest=largest)
     return read(content, os.fspath(path), changes=changes, directory=directory, environment=environment, largest=largest)
 

@@ -186,11 +186,13 @@ def _take(draft: Draft, option: Option, value: str, filename: str, line: int) ->
     try:
         option.take(draft, value)
     except ValueError as error:
-        raise JobFileError(f"{where}: --{option.name}={value}: it {error}", hint=f"Correct --{option.name}; 'man sbatch' tells of it.", line=line) from error
+        raise JobFileError(
+            f"{where}: --{option.name}={value}: it {error}", hint=f"Correct --{option.name}; 'man sbatch' tells of it.", line=line
+        ) from error
 
 
 def _refuse_others(script: str, filename: str, *, ignored: bool) -> None:
-    """sbatch takes lines for other schedulers as its own; what they would ask for must not be lost here."""
+    """Sbatch takes lines for other schedulers as its own; what they would ask for must not be lost here."""
     for number, line in enumerate(script.split("\n"), 1):
         if line.strip(_SPACE) and not line.lstrip(_SPACE).startswith("#"):
             return

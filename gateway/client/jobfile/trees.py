@@ -5,6 +5,7 @@ JSON is RFC 8259, with no name twice in an object. YAML is one document of the 1
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,4
 _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
-class _Twice(ValueError):
+class _TwiceError(ValueError):
     """A name stands twice in one object."""
 
 
@@ -37,7 +38,7 @@ def of_json(text: str, filename: str) -> Any:  # noqa: ANN401 - JSON is what it 
     except json.JSONDecodeError as error:
         where = f"{filename}:{error.lineno}:{error.colno}"
         raise JobFileError(f"{where}: no JSON: {error.msg}", hint=_hint(text, error.pos), line=error.lineno, column=error.colno) from error
-    except _Twice as error:
+    except _TwiceError as error:
         line, column = _second(text, str(error))
         raise JobFileError(
             f"{filename}:{line}:{column}: {json.dumps(str(error))} stands twice in one object",
@@ -66,7 +67,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
-        raise _Twice(next(name for at, name in enumerate(names) if name in names[:at]))
+        raise _TwiceError(next(name for at, name in enumerate(names) if name in names[:at]))
     return members
 
 
@@ -84,7 +85,7 @@ def _second(text: str, name: str) -> tuple[int, int]:
     """Return line and column of the first name that is ``name`` for the second time in its object."""
     seen: list[set[str]] = []
     tokens = list(_TOKEN.finditer(text))
-    for token, after in zip(tokens, tokens[1:], strict=False):
+    for token, after in itertools.pairwise(tokens):
         if token[0] in "{[":
             seen.append(set())
         elif token[0] in "}]":
@@ -219,7 +220,7 @@ class _Yaml:
 
     def _scalar(self, event: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - see _node
         said = str(event.value)
-        if event.tag == _CORE + "str" or event.tag == "!" or not event.implicit[0] and event.tag is None:
+        if event.tag == _CORE + "str" or event.tag == "!" or (not event.implicit[0] and event.tag is None):
             return said
         if event.tag is not None and event.tag not in {_CORE + kind for kind in ("int", "float", "bool", "null")}:
             self._plain_tag(event, "str")
