@@ -341,7 +341,7 @@ def test_the_keyboard_alone_will_do(visit: Visit) -> None:
 @pytest.mark.parametrize("look", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_everything_fits_the_window(browser: Browser, origin: str, door: Chain, width: int, look: Literal["light", "dark"]) -> None:
-    with visiting(browser, origin, door, viewport={"width": width, "height": 740}, color_scheme=look) as visit:
+    with visiting(browser, origin, door, viewport={"width": width, "height": 740}, color_scheme=look, is_mobile=width < 500) as visit:
         assert fits(visit.page)
         visit.shoot(f"form-{width}-{look}")
         token = visit.signed_in()
