@@ -76,6 +76,14 @@ def gateway_of(arguments: argparse.Namespace, *, patience: float = 30.0) -> Iter
         yield gateway
 
 
+def renew_if_short(gateway: Gateway, needed: float) -> None:
+    """Ask whether to sign in anew if the session ends before ``needed`` seconds are over; where nobody can be asked, say so and go on.
+
+    For commands that take long, once, before they begin: ``with gateway_of(arguments) as gateway: renew_if_short(gateway, 7200)``.
+    It is the session's hard end that counts. That it does not idle out is its user's affair: a stream of events does not keep it alive.
+    """
+
+
 def sign_in(gateway: Gateway, username: str | None) -> Secret:
     """Ask for what signing in needs, on the terminal, and sign in."""
     username = username or terminal.line("User: ")

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from gateway.client.calls import Session, SignedIn, Submitted
+from gateway.client.calls import MadeToken, PersonalToken, Session, SignedIn, Submitted
 from gateway.client.cluster import Job, Node, Partition
 from gateway.client.errors import GatewayError, JobFileError, NotSignedInError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
 from gateway.client.gateway import Gateway
@@ -18,10 +18,12 @@ __all__ = [
     "GatewayError",
     "Job",
     "JobFileError",
+    "MadeToken",
     "Node",
     "NotSignedInError",
     "NotUnderstoodError",
     "Partition",
+    "PersonalToken",
     "RefusedError",
     "Session",
     "SignedIn",

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.client.asking import Answer, Ask, Conversation
-from gateway.client.cluster import Job, Node, Partition, items
+from gateway.client.cluster import Job, Node, Partition, items, number
 from gateway.client.errors import NotUnderstoodError
 from gateway.client.patience import Patience, ask
 from gateway.secret import Secret
@@ -39,7 +39,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Who a token belongs to; times are RFC 3339 texts, ``kind`` is ``session`` or ``token``."""
+    """Who a token belongs to; times are RFC 3339 texts, ``kind`` is ``session`` or ``token``, which has a ``name``."""
 
     username: str
     kind: str
@@ -47,6 +47,35 @@ class Session:
     idle_expires_at: str | None
     second_factor_at: str | None
     scopes: tuple[str, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeToken:
+    """A personal access token, which is shown this once; times are RFC 3339 texts, ``expires_in`` is in seconds."""
+
+    token: Secret
+    id: str
+    name: str
+    expires_at: str
+    expires_in: float
+    scopes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalToken:
+    """What is told of a personal access token that was made before; never the token itself."""
+
+    id: str
+    name: str
+    created_at: str
+    expires_at: str
+    last_used_at: str | None = None
+    scopes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    address: str | None = None
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +139,8 @@ def session(where: Where) -> Conversation[Session]:
         expires_at=str(tree.get("expires_at", "")),
         idle_expires_at=_text(tree.get("idle_expires_at")),
         second_factor_at=_text(tree.get("second_factor_at")),
-        scopes=tuple(map(str, tree.get("scopes") or ())),
+        scopes=_texts(tree.get("scopes")),
+        name=_text(tree.get("name")),
     )
 
 
@@ -123,6 +153,42 @@ def stepup(otp: str, where: Where) -> Conversation[None]:
     """Show a new code, so that the second factor is fresh again; a code is never sent twice."""
     body = json.dumps({"otp": otp}).encode()
     yield from ask(Ask(method="POST", path="/auth/stepup", headers=(_JSON,), body=body), where.patience)
+
+
+def tokens(where: Where) -> Conversation[list[PersonalToken]]:
+    """Return our personal access tokens, newest first."""
+    answer = yield from _get("/auth/tokens", where)
+    return [_personal(item) for item in items(answer.json(), "tokens")]
+
+
+def create_token(
+    name: str, where: Where, *, scopes: Sequence[str] = (), expires_in: int | None = None, networks: Sequence[str] = ()
+) -> Conversation[MadeToken]:
+    """Make a personal access token; it is not asked for twice, for then there might be two."""
+    wanted: dict[str, Any] = {"name": name}
+    wanted |= {"scopes": list(scopes)} if scopes else {}
+    wanted |= {"expires_in": expires_in} if expires_in is not None else {}
+    wanted |= {"networks": list(networks)} if networks else {}
+    question = Ask(method="POST", path="/auth/tokens", headers=(_JSON,), body=json.dumps(wanted).encode())
+    answer = yield from ask(question, where.patience)
+    tree = _object(answer)
+    token = tree.get("token")
+    if not isinstance(token, str):
+        raise NotUnderstoodError("the answer has no token", hint="Is this the gateway's address?", status=answer.status, request_id=answer.request_id)
+    return MadeToken(
+        token=Secret(token.encode()),
+        id=str(tree.get("id", "")),
+        name=str(tree.get("name", name)),
+        expires_at=str(tree.get("expires_at", "")),
+        expires_in=number(tree.get("expires_in")) or 0.0,
+        scopes=_texts(tree.get("scopes")),
+        networks=_texts(tree.get("networks")),
+    )
+
+
+def revoke_token(token_id: str, where: Where) -> Conversation[None]:
+    """End one of our personal access tokens: it is dead within a second."""
+    yield from ask(Ask(method="DELETE", path=f"/auth/tokens/{quote(token_id, safe='')}", repeatable=True), where.patience)
 
 
 def call(
@@ -216,6 +282,24 @@ def _object(answer: Answer) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise NotUnderstoodError("the answer is not what a gateway answers", hint="Is this the gateway's address?", status=answer.status)
     return tree
+
+
+def _personal(told: Mapping[str, Any]) -> PersonalToken:
+    return PersonalToken(
+        id=str(told.get("id", "")),
+        name=str(told.get("name", "")),
+        created_at=str(told.get("created_at", "")),
+        expires_at=str(told.get("expires_at", "")),
+        last_used_at=_text(told.get("last_used_at")),
+        scopes=_texts(told.get("scopes")),
+        networks=_texts(told.get("networks")),
+        address=_text(told.get("address")),
+        client=_text(told.get("client")),
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _text(value: object) -> str | None:

@@ -12,7 +12,7 @@ from gateway.client import calls
 from gateway.client.address import Address, trust
 from gateway.client.asking import Answer, Ask, Pause
 from gateway.client.blocking import Connection
-from gateway.client.calls import Session, SignedIn, Submitted, Where
+from gateway.client.calls import MadeToken, PersonalToken, Session, SignedIn, Submitted, Where
 from gateway.client.cluster import Job, Node, Partition
 from gateway.client.errors import GatewayError
 from gateway.client.news import SILENCE, Event, events
@@ -88,6 +88,18 @@ class Gateway:
         """End the session."""
         self._connection.carry(calls.logout(self._where))
         self._connection.token = None
+
+    def tokens(self) -> list[PersonalToken]:
+        """Return our personal access tokens."""
+        return self._connection.carry(calls.tokens(self._where))
+
+    def create_token(self, name: str, *, scopes: Sequence[str] = (), expires_in: int | None = None, networks: Sequence[str] = ()) -> MadeToken:
+        """Make a personal access token for scripts; ``expires_in`` is in seconds, ``networks`` are those that it may be used from."""
+        return self._connection.carry(calls.create_token(name, self._where, scopes=scopes, expires_in=expires_in, networks=networks))
+
+    def revoke_token(self, token_id: str) -> None:
+        """End one of our personal access tokens."""
+        self._connection.carry(calls.revoke_token(token_id, self._where))
 
     @property
     def username(self) -> str:
