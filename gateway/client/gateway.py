@@ -105,6 +105,11 @@ class Gateway:
         """The token that requests go with."""
         return self._connection.token
 
+    @property
+    def known_username(self) -> str | None:
+        """Who we are, if that is known without asking."""
+        return self._standing.username
+
     # Signing in.
 
     login = _asked(questions.login)
