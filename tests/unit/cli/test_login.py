@@ -248,7 +248,7 @@ def test_https_is_what_nobody_has_to_type(said: str, meant: str) -> None:
     [
         ("http://slurm.example.org", "A password and a token would go over the network for everybody to read: use https://."),
         ("ftp://slurm.example.org", "Give the address that your administrators told you: https://gateway.example.org"),
-        ("https://alice:secret@slurm.example.org", "Give the address that your administrators told you: https://gateway.example.org"),
+        ("https://alice:secret@slurm.example.org", "Leave it out: https://gateway.example.org. Signing in asks for it."),
         ("https://", "Give the address that your administrators told you: https://gateway.example.org"),
         ("https://x:port", "Give the address that your administrators told you: https://gateway.example.org"),
     ],

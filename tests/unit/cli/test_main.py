@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from gateway.client.errors import GatewayError, RefusedError
+from gateway.client.errors import GatewayError
 from gateway.errors import CommandError
 from tests.unit.cli.conftest import Run
 
@@ -167,6 +167,12 @@ def test_what_was_mistyped_is_told_with_what_may_have_been_meant(run: Run, words
     assert (ran.code, ran.err) == (2, f"slurm-gateway: {what}\nhint: {hint}\n")
 
 
+def throttled() -> GatewayError:
+    error = GatewayError("no", hint="Wait for the seconds that Retry-After names.")
+    error.retry_after = 40.0
+    return error
+
+
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fails(_arguments: object) -> int:
         raise error
@@ -180,10 +186,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (GatewayError("no", hint="Do."), "slurm-gateway: no\nhint: Do.\n"),
         (GatewayError("no", hint="Do.", request_id="r-1"), "slurm-gateway: no (request id r-1)\nhint: Do.\n"),
         (GatewayError("n\x1b[2Jo\n", hint="D\x9bo."), "slurm-gateway: n?[2Jo \nhint: D?o.\n"),
-        (
-            RefusedError({"detail": "no", "hint": "Wait for the seconds that Retry-After names."}, status=429, request_id=None, retry_after=40.0),
-            "slurm-gateway: no\nhint: Wait for 40 s.\n",
-        ),
+        (throttled(), "slurm-gateway: no\nhint: Wait for 40 s.\n"),
         (
             OSError(28, "No space left on device", "/x"),
             "slurm-gateway: /x: No space left on device\nhint: Look to the disk's space and to your rights, then run this again.\n",
