@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -110,29 +111,48 @@ class Gateway:
         """Send any request, and return its answer if it is one of success."""
         return self._connection.carry(calls.call(method, path, query=query, headers=headers, body=body, where=self._where))
 
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+        timeout: float = 60.0,
+    ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Send any request once; give its answer's head, whatever its status, and the pieces of its body as they come. Raise UnreachableError."""
+        question = Ask(method=method, path=path, headers=tuple(headers), body=body, timeout=timeout)
+        with self._connection.stream(question) as answer:
+            yield answer
+
+    def prove(self, error: GatewayError) -> None:
+        """Have whoever is there answer a refusal for an ended session, or for a second factor that is old; raise ``error`` where nobody can."""
+        self._connection.carry(calls.proof(error))
+
     def ping(self) -> Mapping[str, Any]:
         """Return what Slurm's controllers say of themselves."""
         return self._connection.carry(calls.ping(self._where))
 
-    def jobs(self, *, user: str | None = None, everybody: bool = False, states: Sequence[str] = ()) -> list[Job]:
+    def jobs(self, *, user: str | None = None, everybody: bool = False, states: Sequence[str] = (), partitions: Sequence[str] = ()) -> list[Job]:
         """Return the jobs that Slurm knows: mine, those of ``user``, or everybody's; ``states`` are Slurm's words, short or long."""
         whose = None if everybody else user or self.username
-        return self._connection.carry(calls.jobs(self._where, user=whose, states=states))
+        return self._connection.carry(calls.jobs(self._where, user=whose, states=states, partitions=partitions))
 
     def job(self, job_id: int) -> list[Job]:
         """Return a job: one, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
         return self._connection.carry(calls.job(job_id, self._where))
 
-    def nodes(self) -> list[Node]:
-        """Return the nodes."""
-        return self._connection.carry(calls.nodes(self._where))
+    def nodes(self, *, states: Sequence[str] = ()) -> list[Node]:
+        """Return the nodes; ``states`` are Slurm's words, short or long."""
+        return self._connection.carry(calls.nodes(self._where, states=states))
 
     def partitions(self) -> list[Partition]:
         """Return the partitions."""
         return self._connection.carry(calls.partitions(self._where))
 
-    def cancel(self, job_id: int) -> None:
-        """Cancel a job."""
+    def cancel(self, job_id: int | str) -> None:
+        """Cancel a job, or tasks of an array (``7_3``, ``7_[4-9]``)."""
         self._connection.carry(calls.cancel(job_id, self._where))
 
     def submit(self, body: bytes, *, key: str | None = None, media_type: str = "application/json") -> Submitted:
