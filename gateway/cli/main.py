@@ -22,7 +22,14 @@ USAGE = 2
 
 _COMMANDS = {
     "login": "sign in with password and code",
-    "jobs": "list jobs",
+    "jobs": "list jobs, or watch them",
+    "job": "show all that is known of a job",
+    "cancel": "cancel jobs",
+    "output": "say where a job's output is",
+    "nodes": "list nodes",
+    "partitions": "list partitions",
+    "ping": "say whether Slurm answers",
+    "api": "send any request, and print the answer as it came",
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
