@@ -60,8 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("which jobs?", "Name them (slurm-gateway cancel 7 8), or give --all or --state alone.", exit_code=_USAGE)
     with person.gateway_of(arguments) as gateway:
         wanted = _chosen(gateway, arguments) if chosen else arguments.jobs
-        if wanted and chosen and not arguments.dry_run and not arguments.yes:
-            _confirm(len(wanted))
         outcomes = []
         for one in wanted:
             outcome = _would(gateway, one) if arguments.dry_run else _cancel(gateway, one)
@@ -78,26 +76,24 @@ def run(arguments: argparse.Namespace) -> int:
 def _chosen(gateway: Gateway, arguments: argparse.Namespace) -> list[jobids.JobId]:
     """Return my jobs that --all and --state choose; what is not chosen of an array is left alone."""
     jobs = shown.sort([found for found in gateway.jobs(states=arguments.state or _LIVE) if not found.is_over])
-    if not arguments.json and jobs and not arguments.yes:
-        _list(jobs)
+    if jobs and not arguments.dry_run and not arguments.yes:
+        _confirm(jobs)
     chosen = {found.id for found in jobs}
     some = any(found.array_job_id is not None for found in jobs) and not arguments.all
     others = [found for found in gateway.jobs() if not found.is_over and found.id not in chosen] if some else []
     return list(dict.fromkeys(jobids.whole_or_tasks(jobs, others)))
 
 
-def _list(jobs: list[Job]) -> None:
+def _confirm(jobs: list[Job]) -> None:
+    """Have the person see the jobs and agree; raise CommandError if they do not."""
+    many = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+    if not terminal.is_there():
+        raise CommandError(f"{many} would be cancelled, and nobody is there to agree", "Look with --dry-run, then give --yes.")
     from gateway.cli import tables  # noqa: PLC0415 - rich takes its time, and the request has gone out by now
 
     now = time.time()
     tables.show(shown.columns(users=False), [shown.row(found, now, users=False) for found in jobs], sys.stderr)
-
-
-def _confirm(count: int) -> None:
-    if not terminal.is_there():
-        raise CommandError(f"{count} jobs would be cancelled, and nobody is there to agree", "Look with --dry-run, then give --yes.")
-    said = terminal.line(f"Cancel {'this job' if count == 1 else f'these {count} jobs'}? [y/N] ")
-    if said.lower() not in {"y", "yes"}:
+    if terminal.line(f"Cancel {many}? [y/N] ").lower() not in {"y", "yes"}:
         raise CommandError("nothing was cancelled", "Answer y to cancel, or name the jobs: slurm-gateway cancel ID.")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.main import main
+from tests.unit.cli.fake_gateway import TOKEN, FakeGateway, fake_gateway
 from tests.web import fakes
 
 
@@ -45,3 +46,14 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def config(tmp_path: Path) -> Path:
     """A configuration that could be served."""
     return fakes.site(tmp_path, f"unix:{tmp_path}/slurmrestd.sock")
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGateway]:
+    """A gateway that says what the test tells it to, at which alice is signed in."""
+    with fake_gateway() as fake:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        monkeypatch.setenv("SLURM_GATEWAY_URL", fake.url)
+        monkeypatch.setenv("SLURM_GATEWAY_TOKEN", TOKEN)
+        monkeypatch.delenv("SLURM_GATEWAY_SITE", raising=False)
+        yield fake
