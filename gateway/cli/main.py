@@ -32,6 +32,8 @@ _COMMANDS = {
     "sites": "list the sites that you have signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
     "jobs": "list jobs",
+    "submit": "submit a job file or a batch script",
+    "wait": "wait for the end of jobs",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
