@@ -18,9 +18,13 @@ Argument = Literal["none", "required", "optional"]
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """What the options of one script have asked for so far: fields of the job, what concerns its environment, and what is to be said."""
+    """What the options of one script have asked for so far.
+
+    ``fields`` are the job's, ``places`` where each was asked for; the rest concerns its environment, and what is to be said.
+    """
 
     fields: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     export: str | None = None
     login_environment: bool = False
     ignore_others: bool = False
