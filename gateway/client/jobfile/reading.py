@@ -54,16 +54,18 @@ def content_of(path: Path, *, largest: int = LARGEST) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at its name and its rights.") from error
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise JobFileError(f"{path} is no file", hint="Name a job file, or - for standard input.")
         if found.st_size > largest:
             raise _too_large(str(path), largest)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read(largest + 1)
-        except OSError as error:
-            raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at the disk that it is on.") from error
+    except OSError as error:
+        raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at the disk that it is on.") from error
+    finally:
+        os.close(descriptor)
 
 
 def read(
