@@ -30,8 +30,7 @@ def test_what_an_option_asks_for_are_fields_that_slurm_knows_or_a_note(option: O
         draft = Draft()
         try:
             option.take(draft, value)
-        except ValueError as error:
-            assert str(error)
+        except ValueError:
             continue
         done.append(draft)
         assert draft.fields.keys() <= KNOWN

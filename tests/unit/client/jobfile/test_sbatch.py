@@ -172,7 +172,7 @@ def test_each_field_is_known_by_the_place_that_asks_for_it() -> None:
     assert places["kill_warning_flags"] == places["kill_warning_signal"] == "--signal, hello.sh:2"
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=("Cs",)), min_size=1), min_size=1, max_size=6))
+@given(st.lists(st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=6))
 def test_a_quoted_value_arrives_as_a_shell_would_pass_it(words: list[str]) -> None:
     # What the two read alike: single quotes, and double ones around those.
     text = " ".join(words).replace("\\", "/").replace('"', "'")
@@ -183,11 +183,13 @@ def test_a_quoted_value_arrives_as_a_shell_would_pass_it(words: list[str]) -> No
 
 @given(st.lists(st.text(st.sampled_from("-=abnpstN0129:,'\"\\# \t[]@."), max_size=30), max_size=5))
 def test_any_lines_are_a_job_or_an_error_with_a_line_and_a_hint(lines: list[str]) -> None:
+    hint, line = "none was needed", 1
     try:
-        asked(*(f"#SBATCH {line}" for line in lines))
+        asked(*(f"#SBATCH {text}" for text in lines))
     except JobFileError as error:
-        assert error.hint
-        assert 1 <= (error.line or 0) <= len(lines) + 1
+        hint, line = error.hint, error.line or 0
+    assert hint
+    assert 1 <= line <= len(lines) + 1
 
 
 def test_a_number_goes_as_all_versions_can_be_told() -> None:
