@@ -31,6 +31,8 @@ _COMMANDS = {
     "whoami": "say who you are signed in as, and until when",
     "sites": "list the sites that you have signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
+    "submit": "submit a job file or a batch script",
+    "wait": "wait for the end of jobs",
     "jobs": "list jobs, or watch them",
     "job": "show all that is known of a job",
     "cancel": "cancel jobs",
