@@ -68,6 +68,10 @@ class Connection:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
+    def sibling(self) -> Connection:
+        """Return another connection to the same gateway with the token of now, for another thread; it signs nobody in."""
+        return Connection(self.address, trust=self._trust, token=self.token)
+
     def close(self) -> None:
         """Close the connection that is kept, if there is one."""
         if self._kept is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +156,13 @@ def job(job_id: int, where: Where) -> Conversation[list[Job]]:
     """Return a job: one, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
     answer = yield from _get(where.slurm(f"job/{job_id}"), where)
     return [Job.of(item) for item in items(answer.json(), "jobs")]
+
+
+def recorded(since: float, where: Where) -> Conversation[list[Mapping[str, Any]]]:
+    """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+    query = [("start_time", f"uts{int(since)}"), ("end_time", f"uts{int(time.time())}")]
+    answer = yield from _get(where.slurmdb("jobs"), where, query)
+    return items(answer.json(), "jobs")
 
 
 def nodes(where: Where) -> Conversation[list[Node]]:

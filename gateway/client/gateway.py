@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gateway.client import calls
 from gateway.client.address import Address, trust
@@ -18,6 +20,9 @@ from gateway.client.errors import GatewayError
 from gateway.client.news import SILENCE, Event, events
 from gateway.client.patience import Patience, refusal_of
 from gateway.secret import Secret
+
+if TYPE_CHECKING:
+    from gateway.client.queue import Options, Queue
 
 
 class Gateway:
@@ -96,6 +101,17 @@ class Gateway:
             self._username = self.session().username
         return self._username
 
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that is asked, None for the gateway's default one."""
+        return self._where.cluster
+
+    def sibling(self) -> Gateway:
+        """Return another way to the same gateway with the token of now, for another thread; it signs nobody in."""
+        other = copy.copy(self)
+        other._connection = self._connection.sibling()  # noqa: SLF001 - of our own class
+        return other
+
     # Slurm.
 
     def call(
@@ -138,6 +154,23 @@ class Gateway:
     def submit(self, body: bytes, *, key: str | None = None, media_type: str = "application/json") -> Submitted:
         """Submit a job once, however often it has to be sent; ``key`` is its idempotency key, a new one by default."""
         return self._connection.carry(calls.submit(body, self._where, key=key or calls.new_key(), media_type=media_type))
+
+    @property
+    def submission_path(self) -> str:
+        """Where submissions go; a key belongs to it."""
+        return self._where.slurm("job/submit")
+
+    def recorded(self, since: float) -> list[Mapping[str, Any]]:
+        """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+        return self._connection.carry(calls.recorded(since, self._where))
+
+    def queue(self, folder: Path | str, options: Options | None = None) -> Queue:
+        """Return the queue of the job files in ``folder``: iterate over it, and it submits them, each once, and tells what happens."""
+        from gateway.client.queue import Queue  # noqa: PLC0415 - few programs have one, and the commands start without it
+
+        once = copy.copy(self)
+        once._where = replace(self._where, patience=Patience(seconds=0))  # noqa: SLF001 - of our own class
+        return Queue(once, folder, options)
 
     def wait(self, job_id: int) -> list[Job]:
         """Wait until a job has ended, and return it: one, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
