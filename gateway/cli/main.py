@@ -23,6 +23,7 @@ USAGE = 2
 _COMMANDS = {
     "login": "sign in with password and code",
     "jobs": "list jobs",
+    "queue": "submit the job files of a folder, one after the other",
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
