@@ -33,6 +33,7 @@ _COMMANDS = {
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
+    "queue": "submit the job files of a folder, one after the other",
     "jobs": "list jobs, or watch them",
     "job": "show all that is known of a job",
     "cancel": "cancel jobs",

@@ -118,6 +118,10 @@ class Connection:
         finally:
             stream.close()
 
+    def sibling(self) -> Connection:
+        """Return another connection to the same gateway with the token of now, for another thread; it signs nobody in."""
+        return Connection(self.address, trust=self._trust, proxy=self._proxy, token=self.token, largest=self._largest)
+
     def close(self) -> None:
         """Close the connection that is kept, if there is one."""
         if self._kept is not None:

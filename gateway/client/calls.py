@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -275,6 +276,13 @@ def _forgotten(job_id: int, why: str, because: GatewayError) -> JobForgottenErro
     return JobForgottenError(
         f"Slurm knows no job {job_id}, or not any more, and {why}", hint=hint, status=because.status, request_id=because.request_id
     )
+
+
+def recorded(since: float, where: Where) -> Conversation[list[Mapping[str, Any]]]:
+    """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+    query = [("start_time", f"uts{int(since)}"), ("end_time", f"uts{int(time.time())}")]
+    answer = yield from _get(where.slurmdb("jobs"), where, query)
+    return items(answer.json(), "jobs")
 
 
 def nodes(where: Where, *, states: Sequence[str] = ()) -> Conversation[list[Node]]:

@@ -14,6 +14,7 @@ from gateway.client.calls import LATEST, MadeToken, PersonalToken, Session, Sign
 from gateway.client.cluster import Job, Node, Partition
 from gateway.client.errors import GatewayError, NotSignedInError, RefusedError, SlurmRefusedError, WaitTimeoutError
 from gateway.client.listening import listen
+from gateway.client.patience import Patience
 from gateway.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Standing:
         self.carrier = carrier
         self.where = where
         self.username: str | None = None
+
+    def other(self, carrier: Carrier, *, patience: Patience | None = None) -> Standing:
+        """Return the same for another way to go, or for another patience."""
+        other = Standing(carrier, self.where if patience is None else replace(self.where, patience=patience))
+        other.username = self.username
+        return other
 
 
 def secret_of(text: str | Secret) -> Secret:
@@ -157,6 +164,11 @@ def job(standing: Standing, job_id: int) -> Conversation[list[Job]]:
     One that slurmctld has forgotten is looked up in accounting.
     """
     return (yield from _in_version(standing, lambda where: calls.job(job_id, where)))
+
+
+def recorded(standing: Standing, since: float) -> Conversation[list[Mapping[str, Any]]]:
+    """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+    return (yield from _in_version(standing, lambda where: calls.recorded(since, where)))
 
 
 def nodes(standing: Standing, *, states: Sequence[str] = ()) -> Conversation[list[Node]]:
