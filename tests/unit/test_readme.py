@@ -19,7 +19,7 @@ def test_the_configuration_reference_is_the_models_own() -> None:
 
 
 def test_the_example_configuration_is_one() -> None:
-    path = ROOT / "deploy" / "example" / "gateway.toml"
+    path = ROOT / "deploy" / "examples" / "gateway.toml"
     assert parse(path.read_text(), path.name).slurm.default_cluster == "main"
 
 
