@@ -26,7 +26,7 @@ def test_the_example_configuration_is_one() -> None:
 def test_every_command_of_the_gateway_that_the_readme_shows_exists() -> None:
     shown = set(re.findall(r"^\s*slurm-gateway ([a-z]+)", README, re.MULTILINE))
     assert shown
-    assert shown <= set(re.findall(r"^    ([a-z]+) ", build_parser([]).format_help(), re.MULTILINE))
+    assert shown <= set(re.findall(r"^ +([a-z]+) ", build_parser([]).format_help(), re.MULTILINE))
 
 
 def with_reference(readme: str) -> str:
