@@ -162,12 +162,12 @@ def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError |
             return 1
         case OSError():
             _write_no_more()
-            place = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             return _say(f"{place}{error.strerror or error}", "Look to the disk's space and to your rights, then run this again.")
 
 
 def _say(message: str, hint: str, exit_code: int = 1) -> int:
-    sys.stderr.write(f"{_PROGRAM}: {message}\nhint: {hint}\n")
+    sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
     return exit_code
 
 

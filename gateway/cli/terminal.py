@@ -47,6 +47,14 @@ def line(question: str, default: str | None = None) -> str:
         return _text(_typed(reading, writing)).strip() or _something(default)
 
 
+def agrees(question: str) -> bool:
+    """Ask for a yes, which Enter is; what is not understood is a no."""
+    with _asking() as (reading, writing):
+        _write(writing, f"{question} [Y/n] ")
+        typed = _typed(reading, writing)
+        return typed.endswith(b"\n") and _text(typed).strip().lower() in {"", "y", "yes"}
+
+
 def hidden(question: str) -> Secret:
     """Ask for a line that is not shown; raise CommandError where nothing was typed."""
     import termios  # noqa: PLC0415 - few commands ask
