@@ -20,9 +20,9 @@ def farewell(layout: Layout, record: Record) -> str:
     curl = f"curl -sS --cacert {layout.ca}"
     api = RELEASES[record.release].first_job_api
     bearer = '-H "Authorization: Bearer $TOKEN"'
+    home = layout.home(PERSON)
     body = json.dumps(description(home, api, "hello"))
     body = body.replace("'", "'\\''")
-    home = layout.home(PERSON)
     demo, state, command = DEMO, f"--state {layout.root}", shlex.join(record.command)
     return f"""
 Go on with these lines; the password is this demo's own, drawn at random for it:
