@@ -189,7 +189,7 @@ def test_so_can_those_for_the_command(second: Site, tmp_path: Path) -> None:
     with Terminal(["bash", "-eu", str(lines)], environment, cwd=Path("/")) as terminal:
         terminal.wait_for("\n", 60)
         code = terminal.shown.strip()
-        terminal.answer("Password: ", second.password("alice"))
+        terminal.answer("Password of alice: ", second.password("alice"))
         terminal.answer("Code: ", code)
         assert terminal.ended(60) == 0, terminal.shown
     assert "Hello again from alice" in terminal.shown
