@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import threading
 import time
@@ -272,6 +273,38 @@ async def test_a_wait_that_is_cancelled_leaves_a_gateway_that_goes_on(where: Sit
         await gateway.cancel(submitted.job_id)
         [ended] = await gateway.wait(submitted.job_id, timeout=60)
         assert ended.state == "CANCELLED"
+
+
+async def test_a_queue_runs_beside_other_questions(where: Site, tmp_path: Path) -> None:
+    token = await asyncio.to_thread(where.token, USER)
+    for number in range(3):
+        (tmp_path / f"job{number}.json").write_text(json.dumps(job(where, f"exit {number}", name=f"queued{number}")))
+    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
+        told = []
+        async with contextlib.aclosing(gateway.queue(tmp_path)) as events:
+            async for event in events:
+                told.append(event)
+                if event.kind == "submitted":
+                    await gateway.ping()
+    submitted = [event.job_id for event in told if event.kind == "submitted"]
+    assert len(set(submitted)) == 3
+    assert told[-1].kind == "finished"
+
+
+async def test_a_queue_that_is_left_early_goes_on_where_it_was(where: Site, tmp_path: Path) -> None:
+    token = await asyncio.to_thread(where.token, USER)
+    for number in range(2):
+        (tmp_path / f"job{number}.json").write_text(json.dumps(job(where, "sleep 2", name=f"left{number}")))
+    submitted: list[int | None] = []
+    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
+        for early in (True, False):
+            async with contextlib.aclosing(gateway.queue(tmp_path)) as events:
+                async for event in events:
+                    if event.kind == "submitted":
+                        submitted.append(event.job_id)
+                        if early:
+                            break
+    assert len(submitted) == len(set(submitted)) == 2
 
 
 # Trouble.

@@ -15,7 +15,7 @@ from gateway.client.calls import LATEST, Where
 from gateway.client.errors import GatewayError, JobForgottenError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
 from gateway.client.patience import Patience
 from gateway.secret import Secret
-from tests.unit.client.driving import Clock, drive, ok, page, problem, slurm, where
+from tests.unit.client.driving import Clock, Reply, drive, ok, page, problem, slurm, where
 
 RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "recorded").glob("*.json"))}
 TOKEN = "sgw_" + "a" * 49
@@ -249,9 +249,19 @@ def test_a_call_that_the_api_does_not_know_is_no_job_that_it_does_not_know() -> 
 
 @pytest.mark.parametrize("job_id", ["5/../6", "5?x", ""])
 def test_the_number_of_a_job_is_a_number(job_id: Any) -> None:
-    for asked in (calls.job, calls.wait, calls.cancel):
+    for asked in (calls.job, calls.wait):
         with pytest.raises(ValueError, match="invalid literal"):
             next(asked(job_id, where()))
+    driven = drive(calls.cancel(job_id, where()), [])
+    assert driven.asked == []
+    assert driven.error is not None
+    assert driven.error.hint == "Give a number, as 7, or one of an array's tasks, as 7_3."
+
+
+@pytest.mark.parametrize(("job_id", "path"), [(7, "7"), ("7_3", "7_3"), ("7_[4-9]", "7_%5B4-9%5D"), ("7+1", "7%2B1")])
+def test_tasks_of_an_array_may_be_cancelled_by_themselves(job_id: int | str, path: str) -> None:
+    [question] = drive(calls.cancel(job_id, where()), [ok()]).asked
+    assert question.path == f"/slurm/latest/job/{path}"
 
 
 def test_lists_are_asked_for_with_what_is_wanted_of_them() -> None:
