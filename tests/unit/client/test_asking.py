@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,17 @@ def test_what_cannot_be_unpacked_is_an_error(answer: Answer, reason: str) -> Non
         unpacked(READ, answer, 100)
     assert caught.value.reason == reason
     assert caught.value.hint
+
+
+def test_what_is_too_large_takes_no_more_memory_than_it_may() -> None:
+    bomb = packed(gzip.compress(b"\0" * 50_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotUnderstoodError):
+            unpacked(READ, bomb, 100_000)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_answer_of_just_the_largest_size_is_taken() -> None:

@@ -73,6 +73,15 @@ def test_patience_begins_anew_with_each_stream_that_tells_something() -> None:
     assert len(driven.asked) == 101
 
 
+def test_a_stream_that_tells_something_makes_up_for_those_before_that_did_not() -> None:
+    clock = Clock()
+    silent: list[Reply] = [OPEN, END] * 4
+    driven = drive(listen(where(clock, patience=30)), [*silent, OPEN, event(1), END, *silent, OPEN, event(2)], clock=clock)
+    assert driven.error is None
+    assert [one.job_id for one in driven.told] == [1, 2]
+    assert sum(pause.seconds for pause in driven.pauses) > 30
+
+
 @pytest.mark.parametrize("reply", [problem("not_found", 404), page(404), slurm(404)])
 def test_where_there_are_no_events_programs_are_told_to_poll(reply: Answer) -> None:
     driven = drive(listen(where()), [reply])
