@@ -75,7 +75,7 @@ def test_patience_begins_anew_with_each_stream_that_tells_something() -> None:
 
 def test_a_stream_that_tells_something_makes_up_for_those_before_that_did_not() -> None:
     clock = Clock()
-    silent: list[Reply] = [OPEN, END] * 4
+    silent: list[Reply] = [OPEN, END] * 5
     driven = drive(listen(where(clock, patience=30)), [*silent, OPEN, event(1), END, *silent, OPEN, event(2)], clock=clock)
     assert driven.error is None
     assert [one.job_id for one in driven.told] == [1, 2]
