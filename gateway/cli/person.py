@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.cli import terminal
+from gateway.client.address import Address
 from gateway.client.asking import Answer, Pause
 from gateway.client.calls import SignedIn
 from gateway.client.errors import STALE, GatewayError, NotSignedInError, NotUnderstoodError, RefusedError
@@ -52,9 +53,7 @@ class PersonsGateway(Gateway):
     """The gateway as a command has it, which knows whom it acts for; a session that has ended is begun anew where somebody can be asked."""
 
     def __init__(self, person: Person, *, cluster: str | None = None, patience: float = 30.0) -> None:
-        super().__init__(
-            person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=_tell
-        )
+        super().__init__(person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=tell)
         self.person = person
 
     def sign_in_anew(self) -> None:
@@ -143,8 +142,8 @@ def person_of(arguments: argparse.Namespace) -> Person:
     """Return whom the command line, the environment and the kept sites name."""
     sites = Sites.of(os.environ)
     given = _given(arguments)
-    url = os.environ.get("SLURM_GATEWAY_URL", "").rstrip("/")
-    if url and not arguments.site:
+    url = None if arguments.site or not os.environ.get("SLURM_GATEWAY_URL") else full_url(os.environ["SLURM_GATEWAY_URL"])
+    if url is not None:
         kept = None if given is not None else sites.by_url(url)
         if given is None and kept is None:
             raise NotSignedInError(f"not signed in at {url}", hint=f"Sign in first: slurm-gateway login {url}")
@@ -231,6 +230,11 @@ def end(site: Site, token: Secret | None) -> GatewayError | None:
     return None
 
 
+def full_url(said: str) -> str:
+    """Return the address that was meant: https is what nobody has to type. Raise GatewayError for what is none."""
+    return Address.of(said if "://" in said else f"https://{said}").url
+
+
 def login_line(sites: Sites, name: str | None, site: Site) -> str:
     """Return the command line that signs in at a site."""
     if name is None:
@@ -289,6 +293,7 @@ def _ca(arguments: argparse.Namespace, kept: str | None) -> str | None:
     return absolute(arguments.ca) or kept or os.environ.get("SLURM_GATEWAY_CA") or None
 
 
-def _tell(pause: Pause) -> None:
+def tell(pause: Pause) -> None:
+    """Tell somebody at a terminal why they wait."""
     if pause.because is not None and sys.stderr.isatty():
         terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")
