@@ -166,8 +166,9 @@ class Connection:
 
     def _on(self, connection: http.client.HTTPConnection, question: Ask) -> Answer:
         try:
-            response = self._response(connection, question, longest=question.timeout + LONGEST)
-            answer = self.whole(question, response)
+            # An answer whose connection is not kept is all that holds it by now.
+            with self._response(connection, question, longest=question.timeout + LONGEST) as response:
+                answer = self.whole(question, response)
         except BaseException:
             connection.close()
             raise
