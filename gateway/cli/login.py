@@ -14,7 +14,7 @@ from typing import Any
 from gateway.cli import person, terminal
 from gateway.client.address import Address
 from gateway.client.calls import SignedIn
-from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, NotUnderstoodError, RefusedError, UnreachableError
+from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError
 from gateway.client.gateway import Gateway
 from gateway.client.sites import DEFAULT, Site, Sites, check_name
 from gateway.errors import CommandError
@@ -22,6 +22,7 @@ from gateway.secret import Secret
 
 # Seconds: whoever mistyped the address shall not wait long to hear of it.
 _PATIENCE = 5.0
+_ALIVE = b"ok"
 _NO_TERMINAL = (
     "there is no terminal to ask for password and code",
     "Where nobody is there to be asked, as in CI, set SLURM_GATEWAY_TOKEN or give --token-file: 'slurm-gateway tokens create' makes a token.",
@@ -107,15 +108,12 @@ def _before(sites: Sites, name: str) -> tuple[Site, Secret] | None:
 def _meet(gateway: Gateway) -> None:
     """Look whether a gateway is there, before anybody types a password; raise GatewayError."""
     try:
-        gateway.call("GET", "/auth/session")
-    except RefusedError as error:
-        if error.reason in SIGN_IN_AGAIN:
-            return  # it asks who we are, as it should
-        raise
-    except UnreachableError:
+        if gateway.call("GET", "/health/live").body.strip() == _ALIVE:
+            return
+    except (RefusedError, UnreachableError):
         raise
     except GatewayError:
-        pass
+        pass  # it speaks HTTP, and that is all that there is to say
     raise NotUnderstoodError(f"{gateway.url} answers, but is no gateway", hint="Check the address: your administrators told you one.")
 
 

@@ -46,7 +46,16 @@ class Person:
     @property
     def login(self) -> str:
         """The command line that signs in."""
-        return login_line(self.sites, self.name, self.site)
+        if self.name is None:
+            return f"slurm-gateway login {self.site.url}"
+        return "slurm-gateway login" if self.name == self.sites.default() else f"slurm-gateway login --site {self.name}"
+
+    @property
+    def way_back(self) -> str:
+        """What to do when the token is dead."""
+        if self.name is not None:
+            return f"Sign in again: {self.login}"
+        return "Give another one: --token-file or SLURM_GATEWAY_TOKEN; 'slurm-gateway tokens create' makes one."
 
 
 class PersonsGateway(Gateway):
@@ -68,7 +77,7 @@ class PersonsGateway(Gateway):
         if error.reason != STALE and (fresher := self._fresher()) is not None:
             return fresher
         if not terminal.is_there():
-            error.hint = f"Sign in again: {self.person.login}"
+            error.hint = self.person.way_back
             raise error
         terminal.tell(f"{self.person.site.url}: {error}")
         if error.reason == STALE and self.token is not None:
@@ -79,7 +88,7 @@ class PersonsGateway(Gateway):
     def _prove_given(self, error: GatewayError) -> Secret:
         """Answer a refusal of a token that was given, not kept: a session's may show a new code, a personal token cannot do anything."""
         if error.reason != STALE or self.token is None:
-            error.hint = "Give another one: --token-file or SLURM_GATEWAY_TOKEN; 'slurm-gateway tokens create' makes one."
+            error.hint = self.person.way_back
             raise error
         with Gateway(self.url, token=self.token, ca=self.person.site.ca) as same:
             kind = same.session().kind
@@ -233,13 +242,6 @@ def end(site: Site, token: Secret | None) -> GatewayError | None:
 def full_url(said: str) -> str:
     """Return the address that was meant: https is what nobody has to type. Raise GatewayError for what is none."""
     return Address.of(said if "://" in said else f"https://{said}").url
-
-
-def login_line(sites: Sites, name: str | None, site: Site) -> str:
-    """Return the command line that signs in at a site."""
-    if name is None:
-        return f"slurm-gateway login {site.url}"
-    return "slurm-gateway login" if name == sites.default() else f"slurm-gateway login --site {name}"
 
 
 def absolute(path: Path | None) -> str | None:

@@ -255,13 +255,25 @@ def test_without_an_address_for_the_first_time_it_is_told(run: Run) -> None:
     assert (ran.code, ran.err) == (1, "slurm-gateway: not signed in anywhere\nhint: Sign in first: slurm-gateway login URL\n")
 
 
-def test_an_address_where_no_gateway_is_gets_no_password(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [(404, {"nothing": "here"}, {}), (200, {"welcome": "to nginx"}, {}), (204, {}, {})])
+def test_an_address_where_no_gateway_is_gets_no_password(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
     monkeypatch.setattr("gateway.cli.terminal.is_there", lambda: True)
-    monkeypatch.setattr(FakeGateway, "answer", lambda *_: (404, {"nothing": "here"}, {}))
+    monkeypatch.setattr(FakeGateway, "answer", lambda *_: answer)
     ran = run("login", desk.fake.url)
     assert (ran.code, ran.err) == (
         1,
         f"slurm-gateway: {desk.fake.url} answers, but is no gateway\nhint: Check the address: your administrators told you one.\n",
+    )
+
+
+def test_a_gateway_that_cannot_be_reached_is_told_before_anything_is_asked(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.terminal.is_there", lambda: True)
+    monkeypatch.setattr("gateway.cli.login._PATIENCE", 0.0)
+    del desk
+    ran = run("login", "http://127.0.0.1:1")
+    assert (ran.code, ran.err) == (
+        1,
+        "slurm-gateway: http://127.0.0.1:1 cannot be reached: Connection refused\nhint: Check the address and your network.\n",
     )
 
 
