@@ -188,6 +188,9 @@ def gateway_of(arguments: argparse.Namespace, *, patience: float = 30.0) -> Iter
     if person.token is None and not terminal.is_there():
         raise NotSignedInError(f"not signed in at {person.site.url}", hint=f"Sign in first: {person.login}")
     with PersonsGateway(person, cluster=getattr(arguments, "cluster", None), patience=patience) as gateway:
+        if person.token is None:
+            terminal.tell(f"{person.site.url}: not signed in")
+            gateway.sign_in_anew()
         yield gateway
 
 

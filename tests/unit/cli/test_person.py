@@ -247,13 +247,15 @@ def test_a_session_that_has_ended_is_begun_anew_and_the_request_goes_on(desk: De
     assert (terminal.shown.splitlines()[-1] in desk.fake.known, desk.kept() in desk.fake.known) == (True, True)
 
 
-def test_whoever_signed_out_is_asked_too(desk: Desk) -> None:
+def test_whoever_signed_out_is_asked_before_anything_is_sent(desk: Desk) -> None:
     desk.signed_in()
     desk.sites.forget("default")
     with desk.types("tokens", "list") as terminal:
         terminal.answer("Password of alice: ", PASSWORD)
         terminal.answer("Code: ", CODE)
         assert terminal.ended() == 0
+    assert terminal.shown.startswith(f"{desk.fake.url}: not signed in\n")
+    assert desk.fake.calls() == ["POST /auth/login", "GET /auth/tokens"]
 
 
 def test_somebody_is_asked_though_the_streams_lead_elsewhere(desk: Desk) -> None:
