@@ -103,14 +103,17 @@ class PersonsGateway(Gateway):
         if error.reason != STALE or self.token is None:
             error.hint = self.person.way_back
             raise error
-        with Gateway(self.url, token=self.token, ca=self.person.site.ca) as same:
-            kind = same.session().kind
-        if kind != _SESSION or not terminal.is_there():
+        if not terminal.is_there() or not self._is_session(self.token):
             error.hint = "A token cannot show a new code: sign in (slurm-gateway login), and run this without --token-file and SLURM_GATEWAY_TOKEN."
             raise error
         terminal.tell(f"{self.url}: {error}")
         ask_again(lambda: self.stepup(code()))
         return self.token
+
+    def _is_session(self, token: Secret) -> bool:
+        """Tell whether a token is a session's; another connection asks, for this one is in the middle of something."""
+        with Gateway(self.url, token=token, ca=self.person.site.ca) as same:
+            return same.session().kind == _SESSION
 
     def _signed_in_again(self) -> Secret:
         """Ask for what signing in needs, of the same person, and keep the new token."""
