@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.cli import person
+from gateway.cli.person import PersonsGateway
 from gateway.client.address import Address
 from gateway.client.asking import Answer
 from gateway.client.errors import SIGN_IN_AGAIN, STALE, GatewayError
-from gateway.client.gateway import Gateway
 from gateway.client.patience import refusal_of
 from gateway.errors import CommandError
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(gateway: Gateway, arguments: argparse.Namespace, path: str, headers: dict[str, str], body: bytes | None) -> GatewayError | None:
+def _asked(gateway: PersonsGateway, arguments: argparse.Namespace, path: str, headers: dict[str, str], body: bytes | None) -> GatewayError | None:
     """Send the request, once more after a new sign-in if it is refused for want of one; return what the answer refuses, None for one of success."""
     for first in (True, False):
         with gateway.stream(arguments.method, path, headers=headers.items(), body=body, timeout=arguments.timeout) as (head, pieces):
@@ -82,7 +82,7 @@ def _asked(gateway: Gateway, arguments: argparse.Namespace, path: str, headers: 
     raise AssertionError  # the second time round, it has returned
 
 
-def _proved(gateway: Gateway, refusal: GatewayError) -> bool:
+def _proved(gateway: PersonsGateway, refusal: GatewayError) -> bool:
     """Have the person answer the refusal; tell whether they could."""
     try:
         gateway.prove(refusal)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.cli import jobs as listing
 from gateway.cli import person, shown, terminal
+from gateway.cli.person import PersonsGateway
 from gateway.cli.table import document, stamp
 from gateway.client.cluster import Job
 from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, RefusedError, UnreachableError, printable
@@ -215,7 +216,7 @@ def chosen(jobs: Sequence[Job], most: int) -> tuple[list[Job], int]:
 class Watch:
     """Looks when there is something to see, and shows what it saw."""
 
-    def __init__(self, arguments: argparse.Namespace, gateway: Gateway, view: View) -> None:
+    def __init__(self, arguments: argparse.Namespace, gateway: PersonsGateway, view: View) -> None:
         self._arguments = arguments
         self._gateway = gateway
         self._view = view
@@ -327,7 +328,7 @@ def _is_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
-def _another(arguments: argparse.Namespace, gateway: Gateway) -> Gateway:
+def _another(arguments: argparse.Namespace, gateway: PersonsGateway) -> Gateway:
     """Return another connection to the same gateway, for a thread of its own, on which nobody can be asked."""
     return Gateway(gateway.url, token=gateway.token, ca=person.person_of(arguments).site.ca, cluster=arguments.cluster, patience=0.0)
 
