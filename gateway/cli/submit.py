@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +150,15 @@ def _tell(arguments: argparse.Namespace, job: JobFile, submitted: Submitted) -> 
 def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_id: int) -> int:
     from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
 
+    # The Follower has its own patience, and says what it waits for.
+    same = replace(gateway.person, token=gateway.token)
     try:
-        follower = Follower(gateway, cluster=arguments.cluster)
-        ended = []
-        for one in follower.follow([job_id]):
-            ended.append(one)
-            sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
-            sys.stdout.flush()
+        with person.PersonsGateway(same, cluster=arguments.cluster, patience=0) as watching:
+            ended = []
+            for one in Follower(watching).follow([job_id]):
+                ended.append(one)
+                sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
+                sys.stdout.flush()
         return exit_code(ended)
     except KeyboardInterrupt:
         terminal.say(f"Job {job_id} goes on. 'slurm-gateway wait {job_id}' waits for it again, 'slurm-gateway cancel {job_id}' ends it.")

@@ -36,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     job_ids = [_number(word) for word in arguments.jobs]
     timeout = None if arguments.timeout is None else times.duration(arguments.timeout)
     ended: list[Ended] = []
-    with person.gateway_of(arguments) as gateway:
+    with person.gateway_of(arguments, patience=0) as gateway:
         try:
-            for one in Follower(gateway, cluster=arguments.cluster, timeout=timeout).follow(job_ids):
+            for one in Follower(gateway, timeout=timeout).follow(job_ids):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
                 sys.stdout.flush()
