@@ -160,7 +160,7 @@ class Follower:
                 if pause == _AWAY_FIRST:
                     terminal.say(f"{error}; waiting until that is over.")
                 self._look_at_the_clock([job_id])
-                self._sleep(max(pause, (error.retry_after or 0.0) if isinstance(error, RefusedError) else 0.0))
+                self._sleep(max(pause, error.retry_after or 0.0))
                 pause = min(2 * pause, _AWAY_LONGEST)
 
     def _job(self, job_id: int, wait: int) -> list[Job]:

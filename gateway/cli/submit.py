@@ -24,6 +24,8 @@ INTERRUPTED = 130
 _USAGE = 2
 _PATIENCE = 300.0
 _MEBIBYTE = 1024 * 1024
+# Nobody knows how long a job waits before it runs: a session that ends sooner than this is worth a word before it is waited for.
+_LIKELY = 3600
 _LOOK = "It may have been submitted: look for it with 'slurm-gateway jobs' before you submit it again."
 # Remarks upon how a value is written, which was understood; and what comes of --hold.
 _NOISE = ("Expected OpenAPI type=", "Job is in held state", "Job submission resulted in non-zero return code: Job is in held state")
@@ -150,9 +152,10 @@ def _tell(arguments: argparse.Namespace, job: JobFile, submitted: Submitted) -> 
 def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_id: int) -> int:
     from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
 
-    # The Follower has its own patience, and says what it waits for.
-    same = replace(gateway.person, token=gateway.token)
     try:
+        person.renew_if_short(gateway, _LIKELY)
+        # The Follower has a patience of its own, and says what it waits for.
+        same = replace(gateway.person, token=gateway.token)
         with person.PersonsGateway(same, cluster=arguments.cluster, patience=0) as watching:
             ended = []
             for one in Follower(watching).follow([job_id]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,24 +11,18 @@ import pytest
 
 from tests.system.people import Person, signed_in
 from tests.system.slurm_commands import inside
-from tests.system.support import Site, wait_for
+from tests.system.support import ROOT, Site, wait_for
 
-HELLO = "#!/bin/sh\necho hello\n"
+EXAMPLES = ROOT / "deploy" / "examples" / "jobs"
 
 
 @pytest.fixture(params=["site", "trixie"], scope="module")
-def bob(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def bob(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """Somebody on either site, whose jobs run in their home there."""
     site = request.getfixturevalue(request.param)
     assert isinstance(site, Site)
-    return signed_in(site, "bob", tmp_path_factory.mktemp("bob"))
-
-
-@pytest.fixture
-def held(bob: Person) -> Iterator[None]:
-    """Cancel what a test has left."""
-    yield
-    inside(bob.site, "bob", "scancel", "--user=bob", check=False)
+    yield signed_in(site, "bob", tmp_path_factory.mktemp("bob"))
+    inside(site, "bob", "scancel", "--user=bob", check=False)
 
 
 def write(bob: Person, name: str, text: str) -> Path:
@@ -66,3 +61,88 @@ def test_a_job_that_is_cancelled_is_no_success(bob: Person) -> None:
     inside(bob.site, "bob", "scancel", str(number))
     out, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, json.loads(out)["state"]) == (1, "CANCELLED")
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir()))
+def test_an_example_of_each_version_runs_on_either_site(bob: Person, example: str) -> None:
+    done = bob.run("submit", EXAMPLES / example, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    submitted, ended = map(json.loads, done.stdout.splitlines())
+    assert ended["state"] == "COMPLETED"
+    name = submitted["name"]
+    output = Path(f"/tmp/{name}-{submitted['job_id']}.out")
+    try:
+        assert output.read_text() == f"hello from {name}\n"
+    finally:
+        output.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("job.v*.json")))
+def test_an_example_runs_in_the_version_that_it_is_for(bob: Person, example: str) -> None:
+    version = example.removeprefix("job.").removesuffix(".json")
+    if version not in bob.site.told["api_versions"]:
+        assert bob.site.call("bob", "GET", f"/slurm/{version}/ping").status == 410
+        return
+    answer = bob.site.call("bob", "POST", f"/slurm/{version}/job/submit", json.loads((EXAMPLES / example).read_text()))
+    assert (answer.status, answer.headers.get("X-Gateway-Repaired")) == (200, None)
+    assert bob.run("wait", answer.json["job_id"]).returncode == 0
+    Path(f"/tmp/{json.loads((EXAMPLES / example).read_text())['job']['name']}-{answer.json['job_id']}.out").unlink()
+
+
+def test_what_was_repaired_and_what_was_set_is_said_and_done(bob: Person) -> None:
+    home = bob.site.home("bob")
+    file = write(bob, "seed.json", json.dumps({"jobs": {"name": "seed"}, "script": "#!/bin/sh\necho $A > set.txt\n"}))
+    done = bob.run("submit", file, "--set", f"current_working_directory={home}", "--set", "environment.A=two words", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "Brought up to the cluster's version: 'jobs' was one job, so it is called 'job'." in done.stderr
+    assert (home / "set.txt").read_text() == "two words\n"
+
+
+def test_a_job_from_standard_input_is_held_where_that_is_asked_for(bob: Person) -> None:
+    text = script(bob, "held.sh", "id").read_text()
+    done = bob.run("submit", "-", "--hold", "--json", typed=text)
+    number = json.loads(done.stdout)["job_id"]
+    waiting = bob.run("wait", number, "--timeout", "2s")
+    assert (waiting.returncode, f"Job {number} (sbatch) PENDING (JobHeldUser)" in waiting.stderr) == (124, True)
+    assert f"hint: Go on waiting: slurm-gateway wait {number}." in waiting.stderr
+    inside(bob.site, "bob", "scancel", str(number))
+
+
+def test_ctrl_c_stops_the_waiting_and_not_the_job(bob: Person) -> None:
+    waiting = bob.start("submit", script(bob, "stays.sh", "sleep 600"), "--wait", "--json")
+    assert waiting.stdout is not None
+    number = json.loads(waiting.stdout.readline())["job_id"]
+    wait_for(lambda: bob.site.state_of("bob", number) == "RUNNING", 20, "the start of the job")
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=20)
+    assert (waiting.returncode, f"Job {number} goes on." in said) == (130, True)
+    assert bob.site.state_of("bob", number) == "RUNNING"
+    inside(bob.site, "bob", "scancel", str(number))
+
+
+def test_several_jobs_are_waited_for_and_each_end_is_told(bob: Person) -> None:
+    numbers = [
+        json.loads(bob.run("submit", script(bob, f"end-{code}.sh", f"sleep {seconds}; exit {code}"), "--json").stdout)["job_id"]
+        for code, seconds in ((2, 6), (4, 1))
+    ]
+    done = bob.run("wait", *numbers, "--json")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [one["exit_code"] for one in told]) == (4, [4, 2])
+
+
+def test_the_tasks_of_an_array_are_waited_for(bob: Person) -> None:
+    array = script(bob, "array.sh", "exit $SLURM_ARRAY_TASK_ID", options="--array=0,3,1")
+    done = bob.run("submit", array, "--wait")
+    assert (done.returncode, done.stdout.splitlines()[1].endswith("exit code 3, 3 tasks")) == (3, True), done.stdout
+
+
+def test_a_job_that_nobody_knows_is_an_error(bob: Person) -> None:
+    done = bob.run("wait", 4000000)
+    assert (done.returncode, done.stdout, "hint: " in done.stderr) == (1, "", True)
+
+
+def test_what_slurm_refuses_is_said_with_a_hint(bob: Person) -> None:
+    done = bob.run("submit", script(bob, "none.sh", "id", options="-p none"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nvalid partition" in done.stderr
+    assert "hint: " in done.stderr

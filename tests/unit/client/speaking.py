@@ -115,5 +115,3 @@ def _tried(do: Callable[[], T]) -> T | GatewayError:
         return do()
     except GatewayError as error:
         return error
-
-
