@@ -31,9 +31,17 @@ _COMMANDS = {
     "whoami": "say who you are signed in as, and until when",
     "sites": "list the sites that you have signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
-    "jobs": "list jobs",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
+    "queue": "submit the job files of a folder, one after the other",
+    "jobs": "list jobs, or watch them",
+    "job": "show all that is known of a job",
+    "cancel": "cancel jobs",
+    "output": "say where a job's output is",
+    "nodes": "list nodes",
+    "partitions": "list partitions",
+    "ping": "say whether Slurm answers",
+    "api": "send any request, and print the answer as it came",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
