@@ -19,7 +19,7 @@ from gateway.client.errors import GatewayError, RefusedError, UnreachableError, 
 TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
 _ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
-_AWAY_FIRST, _AWAY_LONGEST = 1.0, 30.0
+_AWAY_FIRST, _AWAY_LONGEST = 1.0, 10.0
 # What is said of the whole, and passes.
 _PASSES = frozenset(
     {

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.client.sites import Site as Known
+from gateway.client.sites import Sites
+from gateway.secret import Secret
 from tests.system.people import Person, signed_in
+from tests.system.relay import Relay
 from tests.system.slurm_commands import inside
 from tests.system.support import ROOT, Site, wait_for
 from tests.system.tmux import masked, terminal
@@ -179,3 +183,43 @@ def test_ctrl_c_on_a_terminal_leaves_no_half_line(bob: Person) -> None:
         code, shown = screen.ended()
     assert (code, "PENDING" in shown, f"Job {number} goes on." in shown) == (130, False, True)
     inside(bob.site, "bob", "scancel", number)
+
+
+def test_a_network_that_is_lost_is_waited_for_and_the_job_is_submitted_once(bob: Person, tmp_path: Path) -> None:
+    with Relay(bob.site) as network:
+        Sites(tmp_path / "slurm-gateway").keep(
+            "default", Known(url=network.url, ca=bob.site.told["ca_file"], username="bob"), Secret(bob.site.token("bob").encode())
+        )
+        far = Person(site=bob.site, user="bob", folder=tmp_path)
+        name = f"far-{network.url.rpartition(':')[2]}"
+        waiting = far.start("submit", script(far, "far.sh", "sleep 8; exit 5", options=f"-J {name}"), "--wait", "--json")
+        assert waiting.stdout is not None
+        number = json.loads(waiting.stdout.readline())["job_id"]
+        wait_for(lambda: bob.site.state_of("bob", number) == "RUNNING", 20, "the start of the job")
+        network.cut()
+        network.mend()
+        network.cut()
+        wait_for(lambda: bob.site.state_of("bob", number) == "FAILED", 30, "the end of the job")
+        network.mend()
+        out, said = waiting.communicate(timeout=60)
+    assert (waiting.returncode, json.loads(out)["state"]) == (5, "FAILED")
+    assert said.count("waiting until that is over") >= 1
+    assert sum(job["name"] == name for job in bob.site.call("bob", "GET", "/slurm/latest/jobs").json["jobs"]) == 1
+
+
+def test_a_submission_is_sent_until_it_is_answered(bob: Person, tmp_path: Path) -> None:
+    with Relay(bob.site) as network:
+        Sites(tmp_path / "slurm-gateway").keep(
+            "default", Known(url=network.url, ca=bob.site.told["ca_file"], username="bob"), Secret(bob.site.token("bob").encode())
+        )
+        far = Person(site=bob.site, user="bob", folder=tmp_path)
+        network.cut()
+        refused = far.run("submit", script(far, "far.sh", "exit 0"), "--patience", "1")
+        assert (refused.returncode, "cannot be reached" in refused.stderr, "hint: " in refused.stderr) == (1, True, True)
+        sending = far.start("submit", script(far, "far.sh", "exit 0"), "--json")
+        # It is up, has read the script and tries: no earlier would cutting the network have been of any use.
+        assert sending.stderr is not None
+        assert sending.stderr.readline()
+        network.mend()
+        out, _ = sending.communicate(timeout=60)
+    assert (sending.returncode, json.loads(out)["name"]) == (0, "far.sh")
