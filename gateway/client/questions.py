@@ -246,7 +246,7 @@ def _wait(standing: Standing, job_id: int, until: str, deadline: float | None) -
         now = clock()
         if deadline is not None and now >= deadline:
             hint = "The job goes on. Wait for longer, or look at it: slurm-gateway job ID."
-            raise WaitTimeoutError(f"job {job_id} is {jobs[0].state.lower()} still", hint=hint)
+            raise WaitTimeoutError(f"job {job_id} is {jobs[0].state.lower()} still", hint=hint, jobs=jobs)
         if said != "timeout":
             yield Pause(seconds=pause if deadline is None else min(pause, max(0.0, deadline - now)))
             pause = min(2 * pause, _LONGEST_POLL)
@@ -292,13 +292,7 @@ def _body_of(job: JobFile | Mapping[str, Any] | bytes | Path) -> bytes:
 
         return json.dumps(job).encode()
     if isinstance(job, Path):
-        from gateway.client.jobfile import read  # noqa: PLC0415 - what reads job files costs more than most questions
+        from gateway.client.jobfile import read_file  # noqa: PLC0415 - what reads job files costs more than most questions
 
-        try:
-            content = job.read_bytes()
-        except OSError as error:
-            raise GatewayError(
-                f"{job} cannot be read: {error.strerror}", hint="Check the name of the file, and who may read it.", reason="bad_file"
-            ) from error
-        return read(content, job.name).body
+        return read_file(job).body
     return job.body
