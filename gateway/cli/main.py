@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway import __version__
-from gateway.client.errors import GatewayError, RefusedError, printable
+from gateway.client.errors import GatewayError, printable
 from gateway.errors import CommandError
 
 USAGE = 2
@@ -175,7 +175,7 @@ def _say(message: str, hint: str, exit_code: int = 1) -> int:
 
 def _hint(error: GatewayError) -> str:
     """Return what to do; people do not see the header that the gateway speaks of."""
-    if not isinstance(error, RefusedError) or error.retry_after is None:
+    if error.retry_after is None:
         return error.hint
     return error.hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
 

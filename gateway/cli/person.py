@@ -94,7 +94,7 @@ class PersonsGateway(Gateway):
     def _signed_in_again(self) -> Secret:
         """Ask for what signing in needs, of the same person, and keep the new token."""
         person = self.person
-        username = self._username or person.site.username or terminal.line("User: ")
+        username = self.known_username or person.site.username or terminal.line("User: ")
         signed_in = sign_in(self, username)
         expected = person.site.username or username
         if person.site.username is not None and signed_in.username != expected:
@@ -120,7 +120,7 @@ class PersonsGateway(Gateway):
                 username = other.username
         except GatewayError:
             return None
-        expected = self._username or self.person.site.username
+        expected = self.known_username or self.person.site.username
         if expected is not None and username != expected:
             raise _somebody_else(username, expected, self.person)
         return kept
