@@ -32,12 +32,12 @@ _COMMANDS = {
     "sites": "list the sites that you have signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
     "jobs": "list jobs",
+    "check": "say everything that is wrong with a job file; without one, with the gateway's configuration",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
-    "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
     "enroll": "give a user a second factor, or a ticket for one",
     "enroll-me": "give yourself a second factor, on a login node",

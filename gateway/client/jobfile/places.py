@@ -120,6 +120,17 @@ def of_yaml(text: str) -> Places:
     return Places(values=values, names=names)
 
 
+def of_script(text: str) -> Places:
+    """Return the lines of the options in ``text``, which is a batch script, for the fields that they ask for."""
+    from gateway.client.jobfile.sbatch import lines_of  # noqa: PLC0415 - a job file in JSON needs none of it
+
+    first = Place(line=1, column=None)
+    lines: dict[Path, Place] = {("job", name): Place(line=line, column=None) for name, line in lines_of(text).items()}
+    values: dict[Path, Place] = {(): first}
+    values.update(lines)
+    return Places(values=values)
+
+
 def _walk(yaml: Any, events: Iterator[Any], values: dict[Path, Place], names: dict[Path, Place]) -> None:  # noqa: ANN401 - a module
     """Take in the places of one node's events, as ``of_json`` does with tokens."""
     path: list[str | int | _Unset] = []
