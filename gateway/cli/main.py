@@ -35,6 +35,7 @@ _COMMANDS = {
     "check": "say everything that is wrong with a job file; without one, with the gateway's configuration",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
+    "completion": "have TAB complete in your shell",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
@@ -135,6 +136,10 @@ def _command(argv: Sequence[str]) -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
+    if "_ARGCOMPLETE" in os.environ:
+        from gateway.cli import completing  # noqa: PLC0415 - a shell asks, which is seldom
+
+        completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail

@@ -111,10 +111,12 @@ class _Checker:
         where = next(iter([*([("script",)] if "script" in tree else []), *inner]), ())
         if "script" in tree and inner and any(script != given[0] for script in given):
             yield self._problem(inner[0], "is another script than the one beside the job, and one of the two is lost", "Keep one of them.", name=True)
-        if not any(isinstance(script, str) and script.strip() for script in given) and jobs:
-            message = "is empty, and without one Slurm refuses the job" if where else "no script, without which Slurm refuses the job"
-            path = where or next(iter(jobs))
-            yield self._problem(path, message, 'Write "script": "#!/bin/sh\\nsrun hostname\\n" beside or in the job.')
+        if not any(script is not None for script in given) and jobs:
+            hint = 'Write "script": "#!/bin/sh\\nsrun hostname\\n" beside or in the job.'
+            yield self._problem(next(iter(jobs)), "no script, without which Slurm refuses the job", hint)
+        elif given and not str(given[0]).strip():
+            severity: Severity = "warning" if self._version <= OLD else "error"
+            yield self._problem(where, "is empty: there is nothing to run", "Write into it what the job is to do.", severity=severity)
         elif given and isinstance(given[0], str) and not given[0].startswith("#!"):
             yield self._problem(where, "does not begin with #!", "Make its first line #!/bin/sh, or what else it is for.", severity="warning")
         if inner and self._version <= OLD and "script" not in tree:
@@ -126,6 +128,8 @@ class _Checker:
         old = shapes.brought_up(job, self._version)
         for name, to in old.items():
             yield self._brought_up((*path, name), job[name], name, to)
+            if shapes.is_spelling(name, to):  # whose value stays as it is
+                yield from self._field((*path, name), to, job[name])
         yield from self._missing(path, job)
         yield from self._twice(path, old, job)
         for name, value in job.items():

@@ -47,6 +47,10 @@ _MOMENT = re.compile(
 )
 _COUNT = re.compile(r"[0-9]{1,9}[km]?(?:[-,:][0-9]{1,9}[km]?)*", re.IGNORECASE)
 
+_MAIL = frozenset(
+    "NONE ALL BEGIN END FAIL REQUEUE STAGE_OUT ARRAY_TASKS INVALID_DEPEND TIME_LIMIT TIME_LIMIT_90 TIME_LIMIT_80 TIME_LIMIT_50".split()  # noqa: SIM905 - as sbatch lists them
+)
+
 Verdict = str | None
 """How Slurm takes a value of another type than it describes, in words; empty where there is nothing to say, None where it does not."""
 
@@ -100,6 +104,7 @@ _OLD_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "get_user_environment": _is_whole,
     "memory_per_cpu": lambda value: _is_whole(value) or _is_amount(value),
     "memory_per_node": lambda value: _is_whole(value) or _is_amount(value),
+    "mail_type": lambda value: isinstance(value, str) and {word.upper() for word in value.split(",")} <= _MAIL,
     "minimum_nodes": _only_there,
     "nice": lambda value: value is None or is_number(value) or _text(value, _WHOLE),
     "no_kill": lambda value: value is None,
@@ -108,6 +113,7 @@ _OLD_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "oversubscribe": _only_there,
     "priority": lambda value: is_number(value) or _text(value, _WHOLE) or (isinstance(value, str) and value.lower() == "top"),
     "requeue": _only_there,
+    "signal": lambda value: _is_scalar(value) and "B" not in str(value).upper().rpartition(":")[0],
     "spread_job": _only_there,
     "time_limit": lambda value: _is_whole(value) or is_duration(value),
     "time_minimum": lambda value: _is_whole(value) or is_duration(value),
@@ -121,8 +127,10 @@ _OLD_WANTS: Mapping[str, str] = {
     "exclusive": "one of exclusive, user, mcs",
     "get_user_environment": "a number of seconds",
     "no_kill": "null",
+    "mail_type": "a text like END,FAIL",
     "nodes": "a number, or a text like 1-4",
     "priority": "a number",
+    "signal": "a text like USR1@60, and none for the batch shell alone (B:)",
     "wait_all_nodes": "0 or 1",
 }
 

@@ -187,7 +187,13 @@ FLAGS = {
 }
 """What older versions have a field of its own for, and those from v0.0.40 on a flag."""
 _FIRST_FLAGS = 40
-_SIGNALS = {"BATCH_JOB", "RESERVATION_JOB"}
+# BATCH_JOB becomes the prefix B:, which 22.05 refuses.
+_SIGNALS = {"RESERVATION_JOB"}
+
+
+def is_spelling(field: str, to: str) -> bool:
+    """Tell whether ``field`` is but another name of ``to``, so that its value stays as it is."""
+    return any((field, to) == (name, other) for _, name, other in _SPELLINGS)
 
 
 def brought_up(job: Mapping[str, Any], version: int) -> dict[str, str]:
