@@ -25,13 +25,17 @@ from tests.system.support import Site
 
 BIN = Path(sys.executable).parent
 LIMIT = 20.0
+PROMPT = "yours>"
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Za-z0-9]|[=>])")
 
 # How each shell is started with nothing of anybody's own, and told of the completion as its help says.
 SHELLS = {
     "bash": (["bash", "--noprofile", "--norc", "-i"], 'eval "$(slurm-gateway completion bash)"'),
     "zsh": (["zsh", "-f", "-i"], 'autoload -Uz compinit && compinit -u -D; eval "$(slurm-gateway completion zsh)"'),
-    "fish": (["fish", "--private"], "slurm-gateway completion fish | source"),
+    "fish": (
+        ["fish", "--private", "--init-command", "function fish_prompt; printf 'yours%s ' '>'; end; function fish_greeting; end"],
+        "slurm-gateway completion fish | source",
+    ),
 }
 
 
@@ -77,12 +81,20 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
         folder.mkdir(parents=True)
     for file in ("first.json", "picture.png"):
         (tmp_path / "jobs" / file).touch()
-    environment = {"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "TERM": "vt100", "LANG": "C.UTF-8", "XDG_CONFIG_HOME": str(home)}
+    environment = {
+        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "TERM": "xterm",
+        "LANG": "C.UTF-8",
+        "PS1": f"{PROMPT} ",
+        "XDG_CONFIG_HOME": str(home),
+    }
     command, told = SHELLS[name]
     terminal = Terminal(command, environment, tmp_path / "jobs")
     try:
-        terminal.type(f"{told}; echo rea''dy\r")
-        terminal.wait("ready\r", "the shell")
+        terminal.wait(f"{PROMPT} ", "the shell")
+        terminal.type(f"{told}\r")
+        terminal.wait(f"{PROMPT} ", "the next prompt")
         yield name, terminal
     finally:
         terminal.close()
@@ -104,7 +116,7 @@ def test_tab_completes(shell: tuple[str, Terminal], typed: str, completed: str) 
     terminal.type(f"{typed}\t")
     terminal.wait(re.escape(completed[len(typed) :].strip()), "the completion")
     terminal.type("\x01echo '<' \x05'>'\r")
-    line = terminal.wait(r"\r\n< slurm-gateway [^\r\n]*>\r", "the line")
+    line = terminal.wait(r"[\r\n]< slurm-gateway [^\r\n]*>\r", "the line")
     assert re.search(rf"< {re.escape(completed)} ?>", line), line
 
 
@@ -113,7 +125,7 @@ def test_what_goes_wrong_is_not_said(shell: tuple[str, Terminal]) -> None:
     _, terminal = shell
     terminal.type("slurm-gateway wait 12\t")
     terminal.type("\x01echo '<' \x05'>'\r")
-    line = terminal.wait(r"\r\n< slurm-gateway wait[^\r\n]*>\r", "the line")
+    line = terminal.wait(r"[\r\n]< slurm-gateway wait[^\r\n]*>\r", "the line")
     assert "< slurm-gateway wait 12" in line
     assert not re.search("hint|Traceback|Code:|Password", line), line
 
