@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.cli import person, terminal
 from gateway.client.calls import Submitted
-from gateway.client.errors import GatewayError, JobFileError, UnreachableError, printable
+from gateway.client.errors import GatewayError, JobFileError, SlurmRefusedError, UnreachableError, printable
 from gateway.client.jobfile import LARGEST, JobFile, read, read_file
 from gateway.errors import CommandError
 
@@ -109,9 +109,23 @@ def _submit(gateway: person.PersonsGateway, job: JobFile) -> Submitted:
         if error.sent:
             error.hint = _LOOK
         raise
+    except SlurmRefusedError as error:
+        raise _named(error, job) from error
     except KeyboardInterrupt:
         terminal.say(f"\n{_LOOK}")
         raise
+
+
+def _named(error: SlurmRefusedError, job: JobFile) -> GatewayError:
+    """Return the refusal of a field that comes from a batch script with the option's name and its place."""
+    said = " ".join(str(told.get(key, "")) for told in error.errors for key in ("description", "error"))
+    for name, place in job.places.items():
+        if f'key "{name}"' in said or f'key: "{name}"' in said:
+            return JobFileError(
+                f"{place}: the REST API of this cluster does not take it: {error}",
+                hint="Take it out of the script, or use sbatch on a login node.",
+            )
+    return error
 
 
 def _tell(arguments: argparse.Namespace, job: JobFile, submitted: Submitted) -> None:

@@ -8,6 +8,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,6 +107,20 @@ class Connection:
         finally:
             stream.close()
             conversation.close()
+
+    @contextmanager
+    def stream(self, question: Ask) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Send one request, once, and give its answer's head, whatever its status, and the pieces of its body as they come; raise GatewayError."""
+        stream = _Stream(self)
+        try:
+            answer = stream.open(question)
+            yield replace(answer, body=b""), iter((answer.body,)) if answer.body else iter(stream.read, b"")
+        finally:
+            stream.close()
+
+    def sibling(self) -> Connection:
+        """Return another connection to the same gateway with the token of now, for another thread; it signs nobody in."""
+        return Connection(self.address, trust=self._trust, proxy=self._proxy, token=self.token, largest=self._largest)
 
     def close(self) -> None:
         """Close the connection that is kept, if there is one."""

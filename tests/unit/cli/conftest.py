@@ -16,6 +16,7 @@ from gateway.client.sites import Site, Sites
 from gateway.secret import Secret
 from tests.fake_gateway import FakeGateway, served
 from tests.terminal import Terminal
+from tests.unit.cli import fake_gateway as saying
 from tests.web import fakes
 
 
@@ -110,3 +111,14 @@ def desk(home: Path, fake: FakeGateway) -> Desk:
 def config(tmp_path: Path) -> Path:
     """A configuration that could be served."""
     return fakes.site(tmp_path, f"unix:{tmp_path}/slurmrestd.sock")
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[saying.FakeGateway]:
+    """A gateway that says what the test tells it to, at which alice is signed in."""
+    with saying.fake_gateway() as fake:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        monkeypatch.setenv("SLURM_GATEWAY_URL", fake.url)
+        monkeypatch.setenv("SLURM_GATEWAY_TOKEN", saying.TOKEN)
+        monkeypatch.delenv("SLURM_GATEWAY_SITE", raising=False)
+        yield fake

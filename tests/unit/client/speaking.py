@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
 from typing import Any, Protocol, TypeVar
 
-from gateway.client.address import Address, Proxy
-from gateway.client.asking import LARGEST, Answer, Ask, Conversation, Pause
+from gateway.client.address import Address
+from gateway.client.asking import Answer, Ask, Conversation
 from gateway.client.awaiting import AsyncConnection
 from gateway.client.blocking import Connection
 from gateway.client.errors import GatewayError
@@ -115,5 +114,3 @@ def _tried(do: Callable[[], T]) -> T | GatewayError:
         return do()
     except GatewayError as error:
         return error
-
-

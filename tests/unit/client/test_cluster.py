@@ -17,7 +17,9 @@ RECORDED = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__f
 EVERY = pytest.mark.parametrize("told", RECORDED.values(), ids=RECORDED.keys())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["set", "infinite", "number", "id", "signal", "current", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["set", "infinite", "number", "id", "signal", "current", "x"]), inner)
+    ),
     max_leaves=8,
 )
 
@@ -157,7 +159,9 @@ def test_a_number_is_none_where_slurm_says_that_there_is_none(told: object, foun
     assert number(told) == found
 
 
-@pytest.mark.parametrize("told", [{}, {"job_id": 0, "job_state": "RUNNING"}, {"job_id": "5", "job_state": "RUNNING"}, {"job_id": 5}, {"job_id": -1, "job_state": "X"}])
+@pytest.mark.parametrize(
+    "told", [{}, {"job_id": 0, "job_state": "RUNNING"}, {"job_id": "5", "job_state": "RUNNING"}, {"job_id": 5}, {"job_id": -1, "job_state": "X"}]
+)
 def test_what_is_no_job_is_not_taken_for_one(told: dict[str, Any]) -> None:
     with pytest.raises(NotUnderstoodError) as caught:
         Job.of(told)
