@@ -43,7 +43,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     _do([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)])
     (wheel,) = folder.glob("slurm_gateway-*.whl")
     constraints = folder / "constraints.txt"
-    constraints.write_text("".join(f"{line}\n" for line in re.findall(r"^[A-Za-z0-9._-]+==[^\s\\;]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)))
+    constraints.write_text(
+        "".join(f"{line}\n" for line in re.findall(r"^[A-Za-z0-9._-]+==[^\s\\;]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    )
     venv.create(folder / "venv", with_pip=True)
     inside = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # Without compilers nothing can be built: there must be a wheel for each.

@@ -18,9 +18,29 @@ SCRIPT = "#!/bin/sh\ntrue\n"
 OLD = 38
 # What differs from one job to the next, whatever was asked for.
 THEIR_OWN = frozenset(
-    "job_id submit_time eligible_time accrue_time last_sched_evaluation start_time end_time pre_sus_time priority flags batch_host command "
-    "standard_error standard_output standard_input stderr_expanded stdout_expanded stdin_expanded "
-    "standard_error_expanded standard_output_expanded standard_input_expanded".split()  # noqa: SIM905 - a column of words
+    {
+        "job_id",
+        "submit_time",
+        "eligible_time",
+        "accrue_time",
+        "last_sched_evaluation",
+        "start_time",
+        "end_time",
+        "pre_sus_time",
+        "priority",
+        "flags",
+        "batch_host",
+        "command",
+        "standard_error",
+        "standard_output",
+        "standard_input",
+        "stderr_expanded",
+        "stdout_expanded",
+        "stdin_expanded",
+        "standard_error_expanded",
+        "standard_output_expanded",
+        "standard_input_expanded",
+    }
 )
 
 

@@ -21,6 +21,7 @@ Severity = Literal["error", "warning", "note"]
 MOST = 200
 """So many problems are told of one file."""
 _UNKNOWN = "unknown"
+_NEEDED = {"environment", "current_working_directory"}
 _NUMBERS = {"set", "infinite", "number"}
 _KINDS = {
     "string": "a text",
@@ -133,7 +134,7 @@ class _Checker:
         yield from self._missing(path, job)
         yield from self._twice(path, old, job)
         for name, value in job.items():
-            if not (name == "script" or name in old or (name == "environment" and value is None)):
+            if not (name == "script" or name in old or (name in _NEEDED and value is None)):  # of which is said that they are missing
                 yield from self._field((*path, name), name, value)
 
     def _field(self, path: Path, name: str, value: Any) -> Iterator[Problem]:  # noqa: ANN401 - JSON is what it is

@@ -82,9 +82,16 @@ def _single(value: Any) -> str | None:  # noqa: ANN401 - a value of any type
     return "true" if value is True else value.lower() if isinstance(value, str) else None
 
 
+def _duration(value: Any) -> bool:  # noqa: ANN401 - a value of any type
+    """Tell whether ``value`` is a time that is not a mere number of minutes, which every version takes."""
+    return is_duration(value) and not value.isdecimal()
+
+
 def _mail(value: Any) -> bool:  # noqa: ANN401 - a value of any type
-    tokens = {token for token in value.upper().split(",") if token} if isinstance(value, str) else set()
-    return bool(tokens) and ("NONE" in tokens or tokens <= _MAIL)
+    tokens = [token for token in value.upper().split(",") if token] if isinstance(value, str) else []
+    if tokens == [str(value).upper()] and tokens[0] in _MAIL_FLAGS:
+        return False  # one flag may stand without its list
+    return "NONE" in tokens or (bool(tokens) and set(tokens) <= _MAIL)
 
 
 def _words(value: Any, words: frozenset[str]) -> bool:  # noqa: ANN401 - a value of any type
@@ -136,8 +143,8 @@ def _until(last: int, field: str, to: str, takes: Takes = _always) -> Shape:
 
 SHAPES = (
     *(_since(first, field, to) for first, field, to in _SPELLINGS),
-    _since(39, "time_limit", "time_limit", is_duration),
-    _since(39, "time_minimum", "time_minimum", is_duration),
+    _since(39, "time_limit", "time_limit", _duration),
+    _since(39, "time_minimum", "time_minimum", _duration),
     _since(39, "mail_type", "mail_type", _mail),
     _since(39, "exclusive", "shared", lambda value: _single(value) in {"exclusive", "oversubscribe"}, last=41),
     _since(42, "exclusive", "shared", lambda value: _single(value) in _WORDS),

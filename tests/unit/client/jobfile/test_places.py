@@ -122,5 +122,7 @@ def test_names_in_yaml_are_found() -> None:
 
 
 def test_a_bomb_of_aliases_is_not_written_out() -> None:
-    text = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
+    text = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+    )
     assert len(of_yaml(text).values) < 100
