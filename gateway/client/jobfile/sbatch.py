@@ -64,6 +64,17 @@ def job_of(script: str, filename: str, *, directory: str, environment: Mapping[s
     return Asked(tree=tree, notes=(*notes, *draft.notes), places=draft.places)
 
 
+def lines_of(script: str) -> dict[str, int]:
+    """Return the line of the last option that asks for each field of the job, of a script that ``job_of`` takes."""
+    lines: dict[str, int] = {}
+    for option, value, line in _options(_words(script, "-")[0], "-"):
+        draft = Draft()
+        if option.take is not None:
+            option.take(draft, value)
+        lines |= dict.fromkeys(draft.fields, line)
+    return lines
+
+
 def _look_at_lines(script: str, filename: str) -> None:
     if not script.startswith("#!"):
         raise JobFileError(
