@@ -244,6 +244,7 @@ class Engine:
         self._sending.pop(file, None)
         self._folder_due = now
         self._looked = False
+        self._down = False  # else nobody would find out any more
 
     def saw_jobs(self, now: float, job_ids: Iterable[int]) -> None:
         """Note that these jobs were looked at."""
@@ -335,7 +336,7 @@ class Engine:
     def _poll_soon(self, now: float) -> None:
         if self._poll is not None:
             self._poll = _FIRST
-            self._poll_due = min(self._poll_due, now + _FIRST)
+            self._poll_due = now + _FIRST if self._poll_due < now else min(self._poll_due, now + _FIRST)
 
     def answers(self, now: float) -> None:
         """Note that the gateway answers: nothing has to wait any more for that."""

@@ -44,13 +44,14 @@ class Queue:
     Raises GatewayError where it cannot go on: nothing is lost, and the next one goes on.
     """
 
-    def __init__(self, ways: Ways, folder: Path | str, options: Options | None = None, *, clocks: Clocks | None = None, watched: bool = True) -> None:
+    def __init__(
+        self, ways: Ways, folder: Path | str, options: Options | None = None, *, clocks: Clocks | None = None, inbox: Inbox | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.options = options or Options()
         self._ways = ways
         self._clocks = clocks or Clocks()
-        self._watched = watched
-        self._inbox = Inbox()
+        self._inbox = inbox or Inbox()
         self._journal = Journal(self.folder)
         self._watches: list[JobWatch | FolderWatch] = []
         self._outcomes = Outcomes()
@@ -124,10 +125,9 @@ class Queue:
             self._journal.write(now)
 
     def _watch(self) -> None:
-        if self._watched:
-            self._watches = [JobWatch(self._inbox, self._ways.sibling, self._ways.username), FolderWatch(self._inbox, self.folder)]
-            for watch in self._watches:
-                watch.start()
+        self._watches = [JobWatch(self._inbox, self._ways.sibling, self._ways.username), FolderWatch(self._inbox, self.folder)]
+        for watch in self._watches:
+            watch.start()
 
     def _heed(self, news: object) -> None:
         engine, now = self._engine, self._clocks.now()
