@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     layout = Layout.at(Path(os.path.realpath(arguments.state)))
     match arguments.command:
         case "up":
-            return up(layout, arguments.release, arguments.port, arguments.python and arguments.python.absolute())
+            return up(layout, arguments.release, arguments.port, arguments.python and arguments.python.absolute(), arguments.origin)
         case "down":
             return control.down(layout)
         case "status":
@@ -91,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     up_command.add_argument("--port", type=_port, metavar="N", help="the HTTPS port on 127.0.0.1 (default: 8443)")
     up_command.add_argument("--release", choices=tuple(RELEASES), help=f"whose Slurm (default: {DEFAULT})")
     up_command.add_argument("--python", type=Path, metavar="PATH", help="an interpreter whose environment has the gateway, instead of making one")
+    up_command.add_argument(
+        "--origin",
+        type=_origin,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="whose web pages may call the gateway from a browser, like http://127.0.0.1:8000; repeatable, and remembered",
+    )
     add = commands.add_parser("packages", help="only install the Debian packages that the site needs, and those that are named")
     add.add_argument("--release", choices=tuple(RELEASES), default=DEFAULT, help="whose Slurm to have ready as well")
     add.add_argument("names", metavar="NAME", nargs="*")
@@ -100,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     for action in ("start", "stop", "restart"):
         command(action, f"{action} one service").add_argument("service", metavar="NAME", choices=ORDER, help=", ".join(ORDER))
     return parser
+
+
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no origin: scheme, host and port as a browser sends them, and no path")
+    return text
 
 
 def _port(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from .job import PERSON, description
@@ -14,14 +15,15 @@ DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
 def farewell(layout: Layout, record: Record) -> str:
-    """Curl lines that work as they stand, in a shell of root's."""
+    """Lines that work as they stand, in a shell of root's: with curl, and with the gateway's own command."""
     site = f"https://127.0.0.1:{record.port}"
     curl = f"curl -sS --cacert {layout.ca}"
     api = RELEASES[record.release].first_job_api
     bearer = '-H "Authorization: Bearer $TOKEN"'
-    body = json.dumps(description(layout.home(PERSON), api, "hello"))
+    home = layout.home(PERSON)
+    body = json.dumps(description(home, api, "hello"))
     body = body.replace("'", "'\\''")
-    demo, state = DEMO, f"--state {layout.root}"
+    demo, state, command = DEMO, f"--state {layout.root}", shlex.join(record.command)
     return f"""
 Go on with these lines; the password is this demo's own, drawn at random for it:
 
@@ -35,10 +37,18 @@ TOKEN=$({curl} -H 'Accept: text/plain' -u '{PERSON}:{record.passwords[PERSON]}' 
 # submit a job, then look at the jobs and at its output
 {curl} {bearer} -H 'Content-Type: application/json' -d '{body}' {site}/slurm/{api}/job/submit
 {curl} {bearer} {site}/slurm/{api}/jobs
-until grep -s . {layout.home(PERSON)}/hello-*.out; do sleep 1; done
+until grep -s . {home}/hello-*.out; do sleep 1; done
 
 # sign out
 {curl} {bearer} -X DELETE {site}/auth/session
+
+# the same with the gateway's command, one line at a time: login asks for the password above and for the code that is printed before
+{demo} otp {PERSON} {state}
+{command} login {site} --ca {layout.ca} --user {PERSON}
+printf '%s\\n' '#!/bin/sh' '#SBATCH --job-name=again --chdir={home} --output=again.out' 'echo "Hello again from $(id -un)"' | {command} submit - --wait
+{command} jobs
+cat {home}/again.out
+{command} logout
 
 What runs: {demo} status {state}
 All about this site, for programs: {layout.description}

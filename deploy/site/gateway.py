@@ -69,7 +69,11 @@ jwt_key_file = "{home}/jwt_hs256.key"
 
 [audit]
 file = "{home}/audit.jsonl"
-"""
+{_cors(record.origins)}"""
+
+
+def _cors(origins: Sequence[str]) -> str:
+    return f"\n[cors]\norigins = {json.dumps(list(origins))}\n" if origins else ""
 
 
 def prepare(layout: Layout, record: Record) -> None:

@@ -40,6 +40,8 @@ class Record:
     release: str = DEFAULT
     """Whose Slurm it has: see `release`."""
     slurm_version: str = ""
+    origins: list[str] = field(default_factory=list)
+    """Whose web pages may call the gateway from a browser."""
     unfinished: bool = False
     """Whether a command was cut short: then there may be processes that nobody took note of."""
     complete: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from .steps import Step, run_all, run_one
 from .trouble import Trouble
 
 
-def up(layout: Layout, release: str | None, port: int | None, python: Path | None) -> int:
-    """Bring the site up, repair what is down, or find that all is well."""
+def up(layout: Layout, release: str | None, port: int | None, python: Path | None, origins: Sequence[str] = ()) -> int:
+    """Bring the site up, repair what is down, or find that all is well; ``origins`` take the place of those that it had, if there are any."""
     began = time.monotonic()
     preconditions.check_place(layout)
     preconditions.check_ours(layout)
@@ -41,6 +42,7 @@ def up(layout: Layout, release: str | None, port: int | None, python: Path | Non
         settle_release(memory, release)
         _clear(memory)
         _check_port(memory, port)
+        _settle_origins(memory, origins)
         fresh = _raise_site(memory, port, python)
         url = f"https://127.0.0.1:{memory.record.port}"
         took = f"up after {time.monotonic() - began:.0f} s" if fresh else "up already, and every service answers"
@@ -58,6 +60,12 @@ def settle_release(memory: Memory, wanted: str | None) -> None:
         return
     with memory.change():
         record.release = wanted or DEFAULT
+
+
+def _settle_origins(memory: Memory, wanted: Sequence[str]) -> None:
+    if wanted:
+        with memory.change() as record:
+            record.origins = list(dict.fromkeys(wanted))
 
 
 def _clear(memory: Memory) -> None:

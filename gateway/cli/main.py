@@ -8,22 +8,42 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from gateway import __version__
-from gateway.client.errors import GatewayError
+from gateway.client.errors import GatewayError, printable
 from gateway.errors import CommandError
 
 USAGE = 2
+_PROGRAM = "slurm-gateway"
 
+# In the order in which somebody new comes to need them.
 _COMMANDS = {
     "login": "sign in with password and code",
-    "jobs": "list jobs",
+    "logout": "end the session",
+    "whoami": "say who you are signed in as, and until when",
+    "sites": "list the sites that you have signed in to, and choose the default one",
+    "tokens": "make, list and revoke your personal tokens, for scripts and CI",
+    "submit": "submit a job file or a batch script",
+    "wait": "wait for the end of jobs",
     "queue": "submit the job files of a folder, one after the other",
+    "jobs": "list jobs, or watch them",
+    "job": "show all that is known of a job",
+    "cancel": "cancel jobs",
+    "output": "say where a job's output is",
+    "nodes": "list nodes",
+    "partitions": "list partitions",
+    "ping": "say whether Slurm answers",
+    "api": "send any request, and print the answer as it came",
+}
+_ADMINISTRATION = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
@@ -33,7 +53,6 @@ _COMMANDS = {
     "disenroll": "take a user's second factors away and end their sessions",
     "users": "list the people that the gateway knows, unlock them, end what they have",
     "sessions": "list sessions and end them",
-    "tokens": "list personal access tokens and revoke them",
     "keys": "make, list and replace the keys that seal the second factors",
     "state": "back up and restore the store",
     "policy": "show the rules, and explain which one decides",
@@ -50,16 +69,39 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         command = f"{self.prog} {self.named}" if self.named is not None and message.startswith("unrecognized") else self.prog
-        raise CommandError(message, f"'{command} --help' tells how it is used.", exit_code=USAGE)
+        message, meant = _did_you_mean(message)
+        raise CommandError(message, f"{meant}'{command} --help' tells how it is used.", exit_code=USAGE)
 
     def format_help(self) -> str:
         # The descriptions are docstrings, marked up for those who read the code.
         return super().format_help().replace("``", "'")
 
 
+def _did_you_mean(message: str) -> tuple[str, str]:
+    """Return argparse's complaint without its long list of what could have been chosen, and what may have been meant."""
+    found = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+    if found is None:
+        return message, ""
+    import difflib  # noqa: PLC0415 - only who mistypes needs it
+
+    place, typed, choices = found[1], found[2], [choice.strip("'") for choice in found[3].split(", ")]
+    close = difflib.get_close_matches(typed, choices, n=1)
+    meant = f"Did you mean {close[0]}? " if close else ""
+    if place == "COMMAND":
+        return f"there is no command {typed!r}", meant
+    return (f"{place}: {typed!r} is none of {', '.join(choices)}", meant)
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser; only the command that ``argv`` names is imported and described in full."""
-    parser = _Parser(prog="slurm-gateway", description="An authenticating reverse proxy for Slurm's REST API.", allow_abbrev=False)
+    parser = _Parser(
+        prog=_PROGRAM,
+        usage=f"{_PROGRAM} [--version] [--config FILE] COMMAND …",
+        description="An authenticating reverse proxy for Slurm's REST API.",
+        epilog=_groups(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
     parser.add_argument(
         "--config",
@@ -68,15 +110,24 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         default=os.environ.get("SLURM_GATEWAY_CONFIG"),
         help="the configuration (TOML); without it, SLURM_GATEWAY_CONFIG names it",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    # The epilog has the commands in their groups, which argparse does not know.
+    commands = parser.add_subparsers(prog=_PROGRAM, metavar="COMMAND", required=True, help=argparse.SUPPRESS)
     named = _command(argv)
-    parser.named = named if named in _COMMANDS else None
-    for name, summary in _COMMANDS.items():
+    everything = _COMMANDS | _ADMINISTRATION
+    parser.named = named if named in everything else None
+    for name, summary in everything.items():
         if name == named:
             importlib.import_module(f"gateway.cli.{name.replace('-', '_')}").register(commands)
         else:
             commands.add_parser(name, help=summary)
     return parser
+
+
+def _groups() -> str:
+    """Return the commands in their groups."""
+    groups = (("for people", _COMMANDS), ("for administrators, on the gateway's host", _ADMINISTRATION))
+    lines = (f"{title}:\n" + "".join(f"  {name:<12}{summary}\n" for name, summary in commands.items()) for title, commands in groups)
+    return "\n".join((*lines, f"'{_PROGRAM} COMMAND --help' tells more of each."))
 
 
 def _command(argv: Sequence[str]) -> str | None:
@@ -93,23 +144,51 @@ def _command(argv: Sequence[str]) -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
     try:
         try:
             arguments = build_parser(words).parse_args(words)
             return int(arguments.run(arguments))
         finally:
             sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
-    except CommandError as error:
-        sys.stderr.write(f"slurm-gateway: {error.message}\nhint: {error.hint}\n")
-        return error.exit_code
-    except GatewayError as error:
-        sys.stderr.write(f"slurm-gateway: {error}\nhint: {error.hint}\n")
-        return 1
-    except ModuleNotFoundError as error:
-        sys.stderr.write(f"slurm-gateway: this command needs the module {error.name}\nhint: pip install 'slurm-gateway[server]'\n")
-        return 1
-    except BrokenPipeError:
+    except (CommandError, GatewayError, ModuleNotFoundError, OSError, KeyboardInterrupt) as error:
+        return _failed(error)
+
+
+def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | KeyboardInterrupt) -> int:
+    """Say what went wrong, and return the exit code."""
+    match error:
+        case CommandError():
+            return _say(error.message, error.hint, error.exit_code)
+        case GatewayError():
+            return _say(f"{error}{'' if error.request_id is None else f' (request id {error.request_id})'}", _hint(error))
+        case ModuleNotFoundError():
+            return _say(f"this command needs the module {error.name}", "pip install 'slurm-gateway[server]'")
+        case KeyboardInterrupt():
+            return 130
+        case BrokenPipeError():
+            _write_no_more()
+            return 1
+        case OSError():
+            _write_no_more()
+            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            return _say(f"{place}{error.strerror or error}", "Look to the disk's space and to your rights, then run this again.")
+
+
+def _say(message: str, hint: str, exit_code: int = 1) -> int:
+    sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+    return exit_code
+
+
+def _hint(error: GatewayError) -> str:
+    """Return what to do; people do not see the header that the gateway speaks of."""
+    if error.retry_after is None:
+        return error.hint
+    return error.hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
+
+
+def _write_no_more() -> None:
+    """Have what is left for standard output go nowhere, or Python would complain of it as it ends."""
+    with suppress(OSError, ValueError):  # a standard output that is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130

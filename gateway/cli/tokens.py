@@ -1,58 +1,184 @@
-"""``slurm-gateway tokens list | revoke``: the personal access tokens that there are, and putting an end to them."""
+"""``slurm-gateway tokens create | list | revoke``: personal tokens, for scripts and CI.
+
+They are yours, through the gateway. Where ``--config`` or SLURM_GATEWAY_CONFIG names the gateway's configuration, ``list`` and ``revoke`` are
+the administrator's, on everybody's tokens in its store, unless ``--site`` is given.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from gateway.cli import ending
-from gateway.cli.table import stamp
-from gateway.store.sessions import TOKEN, SessionRow
+from gateway.cli import person
+from gateway.client.errors import GatewayError, NotUnderstoodError
+from gateway.client.files import create as create_file
+from gateway.client.gateway import Gateway
+from gateway.errors import CommandError
+
+_ADMINISTRATORS = "for administrators, with --config: "
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
-    parser = commands.add_parser("tokens", help="list personal access tokens and revoke them", description=__doc__)
+    parser = commands.add_parser("tokens", help="make, list and revoke your personal tokens, for scripts and CI", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
+    make = actions.add_parser("create", help="make a token; it is shown this once")
+    make.add_argument("--name", metavar="NAME", required=True, help="what it is for")
+    make.add_argument("--expires", metavar="TIME", help="for how long it is good, such as 12h or 7d (default: the gateway's, usually 30d)")
+    make.add_argument(
+        "--scope", metavar="SCOPE", nargs="+", action="extend", help="read (default), submit, jobs, admin, or such as 'GET /slurm/*/nodes'"
+    )
+    make.add_argument(
+        "--network", metavar="CIDR", nargs="+", action="extend", help="from where it is good, such as 192.0.2.0/24 (default: everywhere)"
+    )
+    make.add_argument("--output", type=Path, metavar="FILE", help="write it to a new file that only you may read, for --token-file")
+    person.add_options(make, cluster=False)
+    make.set_defaults(run=create)
     listing = actions.add_parser("list", help="list tokens, newest first; never what they are")
-    ending.add_user_option(listing)
-    listing.add_argument("--json", action="store_true", help='print {"tokens": […]}')
+    listing.add_argument("--user", metavar="USER", help=f"{_ADMINISTRATORS}of this user, as Slurm spells it")
+    person.add_options(listing, cluster=False)
     listing.set_defaults(run=show)
-    stop = actions.add_parser("revoke", help="end a token, or all of a user's; it is refused within a second")
-    ending.add_ending(stop)
+    stop = actions.add_parser("revoke", help="end tokens; they are refused within a second")
+    stop.add_argument("id", metavar="ID", nargs="*", help="its id, as 'list' shows it")
+    stop.add_argument("--user", metavar="USER", help=f"{_ADMINISTRATORS}all of this user, as Slurm spells it")
+    person.add_options(stop, cluster=False)
     stop.set_defaults(run=revoke)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Make a token, and show it or write it to a file."""
+    wanted = {"name": arguments.name, "scopes": arguments.scope, "networks": arguments.network, "expires_in": _seconds(arguments.expires)}
+    if arguments.output is not None and (arguments.output.exists() or arguments.output.is_symlink()):
+        raise CommandError(f"{arguments.output} is there already", "Name a file that is not there yet: no token is ever written over another.")
+    with person.gateway_of(arguments) as gateway:
+        body = json.dumps({key: value for key, value in wanted.items() if value is not None}).encode()
+        made = person.document(gateway.call("POST", "/auth/tokens", headers=[("Content-Type", "application/json")], body=body))
+        if not isinstance(made.get("token"), str) or not isinstance(made.get("id"), str):
+            raise NotUnderstoodError("the answer has no token", hint="Is this the gateway's address?")
+        if arguments.output is not None:
+            _write(gateway, arguments.output, made)
+    if arguments.json:
+        sys.stdout.write(json.dumps(made) + "\n")
+    elif arguments.output is None:
+        sys.stdout.write(f"{made['token']}\n")
+    else:
+        sys.stdout.write(f"{arguments.output}\n")
+    return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
     """List tokens."""
-    return ending.show(arguments, _TOKENS)
+    if _is_administrators(arguments):
+        from gateway.cli import everybodys_tokens  # noqa: PLC0415 - the server's libraries, which people need not have
+
+        return everybodys_tokens.show(arguments)
+    with person.gateway_of(arguments) as gateway:
+        rows = _listed(gateway)
+    if arguments.json:
+        sys.stdout.write(json.dumps({"tokens": rows}) + "\n")
+        return 0
+    if rows:
+        _show(rows)
+    else:
+        sys.stdout.write("no tokens\n")
+    return 0
 
 
 def revoke(arguments: argparse.Namespace) -> int:
     """End tokens."""
-    return ending.end(arguments, _TOKENS)
+    if _is_administrators(arguments):
+        return _revoke_anybodys(arguments)
+    if not arguments.id:
+        raise CommandError("no token is named", "'slurm-gateway tokens list' shows the ids.", exit_code=2)
+    ended = []
+    try:
+        with person.gateway_of(arguments) as gateway:
+            for token in arguments.id:
+                gateway.call("DELETE", f"/auth/tokens/{quote(token, safe='')}")
+                ended.append(token)
+    except GatewayError as error:
+        if error.reason == "not_found":
+            error.hint = f"'slurm-gateway tokens list' shows yours. Ended by now: {', '.join(ended) or 'none'}."
+        raise
+    sys.stdout.write(json.dumps({"ended": ended}) + "\n" if arguments.json else "".join(f"{token}: ended\n" for token in ended))
+    return 0
 
 
-def _shown(row: SessionRow) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "user": row.username,
-        "name": row.name,
-        "created_at": stamp(row.created_at),
-        "last_used_at": stamp(row.last_used_at) if row.last_used_at > row.created_at else None,
-        "expires_at": stamp(row.expires_at),
-        "scopes": list(row.scopes),
-        "networks": list(row.networks),
-        "made_in": row.made_in,
-        "address": row.address,
-        "client": row.client,
-    }
+def _revoke_anybodys(arguments: argparse.Namespace) -> int:
+    from gateway.cli import everybodys_tokens  # noqa: PLC0415 - see show
+
+    if bool(arguments.id) == (arguments.user is not None):
+        raise CommandError("either the id of a token or --user is needed", "'slurm-gateway tokens list' shows the ids.", exit_code=2)
+    for token in arguments.id or [None]:
+        everybodys_tokens.revoke(argparse.Namespace(**(vars(arguments) | {"id": token})))
+    return 0
 
 
-_TOKENS = ending.Kind(
-    kind=TOKEN,
-    noun="token",
-    event="token_ended",
-    columns=("id", "user", "name", "scopes", "networks", "last_used_at", "expires_at"),
-    shown=_shown,
-)
+def _is_administrators(arguments: argparse.Namespace) -> bool:
+    """Tell whether everybody's tokens are meant, in the store; raise CommandError if the command line says both."""
+    mine = arguments.site is not None or arguments.token_file is not None
+    if arguments.config is not None and not mine:
+        return True
+    if arguments.user is not None:
+        raise CommandError("--user is the administrator's", "Name the gateway's configuration (--config), and no --site.", exit_code=2)
+    return False
+
+
+def _listed(gateway: Gateway) -> list[dict[str, Any]]:
+    rows = person.document(gateway.call("GET", "/auth/tokens")).get("tokens")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from gateway.cli.tables import Column, When, show  # noqa: PLC0415 - after the request
+    from gateway.cli.times import moment  # noqa: PLC0415 - likewise
+
+    columns = (
+        Column(heading="ID"),
+        Column(heading="NAME", least=8),
+        Column(heading="SCOPES", least=8, rank=1),
+        Column(heading="NETWORKS", least=8, rank=3),
+        Column(heading="LAST USED", rank=2),
+        Column(heading="EXPIRES"),
+    )
+
+    def words(value: object) -> str:
+        return ", ".join(map(str, value)) if isinstance(value, list) else ""
+
+    show(
+        columns,
+        [
+            (
+                str(row.get("id", "")),
+                str(row.get("name", "")),
+                words(row.get("scopes")),
+                words(row.get("networks")),
+                When(seconds=moment(row.get("last_used_at"))),
+                When(seconds=moment(row.get("expires_at"))),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _write(gateway: Gateway, file: Path, made: dict[str, Any]) -> None:
+    """Write a token to a new file, and to no program; a token that cannot be kept is ended again."""
+    try:
+        create_file(file, f"{made.pop('token')}\n".encode())
+    except OSError as error:
+        with suppress(GatewayError):
+            gateway.call("DELETE", f"/auth/tokens/{quote(str(made['id']), safe='')}")
+        hint = "The token was ended again. Name a new file in a folder that you may write to."
+        raise CommandError(f"{file} cannot be written: {error.strerror}", hint) from error
+    made["file"] = str(file)
+
+
+def _seconds(said: str | None) -> int | None:
+    from gateway.cli import times  # noqa: PLC0415 - only what is made has an end
+
+    return None if said is None else times.duration(said)

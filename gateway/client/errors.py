@@ -14,10 +14,14 @@ STALE = "second_factor_stale"
 class GatewayError(Exception):
     """Something went wrong: ``reason`` is a stable word for programs, ``hint`` says what to do; ``status`` is HTTP's, where there was an answer.
 
-    The message is one line. What a server said is in it with everything that a terminal might act upon shown as ``?``.
+    The message is one line. What a server said is in it with everything that a terminal might act upon shown as ``?``. ``retry_after`` is in
+    seconds, where the answer named a time to come back; ``body`` is the answer's, as it came, of the type ``media_type``.
     """
 
     reason = "failed"
+    retry_after: float | None = None
+    body: bytes | None = None
+    media_type: str = ""
 
     def __init__(self, message: str, *, hint: str, reason: str | None = None, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(printable(message))
@@ -28,18 +32,17 @@ class GatewayError(Exception):
 
 
 class RefusedError(GatewayError):
-    """The gateway said no (RFC 9457); ``retry_after`` is in seconds, where it named a time to come back."""
+    """The gateway said no, or nginx before it (RFC 9457)."""
 
-    def __init__(self, document: Mapping[str, Any], *, status: int, request_id: str | None, retry_after: float | None = None) -> None:
+    def __init__(self, document: Mapping[str, Any], *, status: int, request_id: str | None) -> None:
         said = {key: document[key] for key in ("title", "detail", "hint", "reason") if isinstance(document.get(key), str)}
         super().__init__(
             said.get("detail") or said.get("title") or f"the gateway refused with status {status}",
             hint=said.get("hint") or "Ask your administrators; the request id helps them to find it.",
             reason=said.get("reason") or "refused",
             status=status,
-            request_id=request_id,
+            request_id=request_id or (str(document["request_id"]) if isinstance(document.get("request_id"), str) else None),
         )
-        self.retry_after = retry_after
 
 
 class SlurmRefusedError(GatewayError):
@@ -70,6 +73,24 @@ class NotUnderstoodError(GatewayError):
     reason = "not_understood"
 
 
+class NoEventsError(GatewayError):
+    """The gateway has no stream of events: ask for the jobs again and again in its place."""
+
+    reason = "no_events"
+
+
+class JobForgottenError(GatewayError):
+    """Slurm does not know the job, or not any more, and accounting cannot tell what became of it."""
+
+    reason = "job_forgotten"
+
+
+class WaitTimeoutError(GatewayError):
+    """What was waited for did not come in time; the job goes on."""
+
+    reason = "wait_timeout"
+
+
 class JobFileError(GatewayError):
     """A job file cannot be submitted as it is; ``line`` and ``column`` say where, from 1, where that is known."""
 
@@ -89,4 +110,4 @@ class NotSignedInError(GatewayError):
 
 def printable(text: str) -> str:
     """Return ``text`` on one line, with ``?`` for everything that a terminal might act upon."""
-    return "".join(character if character.isprintable() else " " if character in "\t\n" else "?" for character in text)
+    return "".join(character if character.isprintable() else " " if character in "\t\n\u00a0" else "?" for character in text)

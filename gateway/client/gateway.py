@@ -3,53 +3,91 @@
 from __future__ import annotations
 
 import copy
+import os
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from gateway.client import calls
-from gateway.client.address import Address, trust
-from gateway.client.asking import Answer, Ask, Pause
+from gateway.client import questions
+from gateway.client.address import Address, proxy_to, trust
+from gateway.client.asking import LARGEST, Conversation, Pause
 from gateway.client.blocking import Connection
-from gateway.client.calls import Session, SignedIn, Submitted, Where
-from gateway.client.cluster import Job, Node, Partition
+from gateway.client.calls import LATEST, Where
 from gateway.client.errors import GatewayError
-from gateway.client.news import SILENCE, Event, events
-from gateway.client.patience import Patience, refusal_of
+from gateway.client.news import Event
+from gateway.client.patience import Patience
+from gateway.client.questions import Standing
 from gateway.secret import Secret
 
 if TYPE_CHECKING:
     from gateway.client.queue import Options, Queue
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Callable[Concatenate[Gateway, P], T]:
+    """Make a method of a question."""
+
+    def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return gateway._connection.carry(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
+
+    update_wrapper(method, question)
+    return method
+
+
+def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[Gateway, P], Iterator[Event]]:
+    """Make a method of a question whose answer is a stream of events."""
+
+    def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Event]:
+        return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
+
+    update_wrapper(method, question)
+    return method
+
 
 class Gateway:
     """Somebody's way to Slurm through a gateway; errors are GatewayError, with a ``reason`` for programs and a ``hint`` for people.
 
-    ``ca`` names the CAs to trust in the place of the system's (PEM). ``patience`` is for how many seconds what is safe to send again is sent
-    again. ``prove`` is called with the refusal when a session has ended, or a younger second factor is wanted; it returns the token to go on
-    with, or raises. An object is for one thread.
+    ``ca`` names the CAs to trust in the place of the system's (PEM). ``version`` is one of Slurm's API, ``latest`` the newest that the cluster
+    serves. ``patience`` is for how many seconds what is safe to send again is sent again. ``prove`` is called with the refusal when a session has
+    ended, or a younger second factor is wanted; it returns the token to go on with, or raises. ``largest`` is the most bytes that an answer may
+    have. An object is for one thread::
+
+        with Gateway("https://gateway.example.org", token=token) as gateway:
+            submitted = gateway.submit(Path("job.json"))
+            [job] = gateway.wait(submitted.job_id)
+            print(job.state, job.exit_code)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default, and people name those that they mean
         self,
         url: str,
         *,
         token: str | Secret | None = None,
         ca: Path | str | None = None,
         cluster: str | None = None,
+        version: str = LATEST,
         patience: float = 30.0,
+        largest: int = LARGEST,
         prove: Callable[[GatewayError], Secret] | None = None,
         on_pause: Callable[[Pause], None] | None = None,
     ) -> None:
         address = Address.of(url)
         context: ssl.SSLContext | None = trust(None if ca is None else Path(ca)) if address.tls else None
-        secret = Secret(token.encode()) if isinstance(token, str) else token
-        self._connection = Connection(address, trust=context, token=secret, prove=prove, on_pause=on_pause)
-        self._where = Where(cluster=cluster, patience=Patience(seconds=patience))
-        self._username: str | None = None
+        proxy = proxy_to(address, os.environ)
+        secret = questions.token_of(token)
+        self._connection = Connection(address, trust=context, proxy=proxy, token=secret, largest=largest, prove=prove, on_pause=on_pause)
+        self._standing = Standing(self._connection, Where(cluster=cluster, version=version, patience=Patience(seconds=patience)))
+
+    @classmethod
+    def from_site(cls, name: str | None = None, *, cluster: str | None = None, version: str = LATEST, patience: float = 30.0) -> Self:
+        """Return the gateway that ``slurm-gateway login`` has signed in to: the site ``name``, or the default one; raise NotSignedInError."""
+        site, token = questions.signed_in(name)
+        return cls(site.url, token=token, ca=site.ca, cluster=cluster, version=version, patience=patience)
 
     def __enter__(self) -> Self:
         return self
@@ -71,123 +109,61 @@ class Gateway:
         """The token that requests go with."""
         return self._connection.token
 
+    @property
+    def known_username(self) -> str | None:
+        """Who we are, if that is known without asking."""
+        return self._standing.username
+
     # Signing in.
 
-    def login(self, username: str, password: str | Secret, otp: str) -> SignedIn:
-        """Sign in with both factors, and go on with the token that this gives."""
-        secret = Secret(password.encode()) if isinstance(password, str) else password
-        signed_in = self._connection.carry(calls.login(username, secret, otp, self._where.patience))
-        self._connection.token = signed_in.token
-        self._username = signed_in.username
-        return signed_in
-
-    def session(self) -> Session:
-        """Return who we are, and until when."""
-        return self._connection.carry(calls.session(self._where))
-
-    def stepup(self, otp: str) -> None:
-        """Show a new code, for what asks for a second factor that is young."""
-        self._connection.carry(calls.stepup(otp, self._where))
-
-    def logout(self) -> None:
-        """End the session."""
-        self._connection.carry(calls.logout(self._where))
-        self._connection.token = None
+    login = _asked(questions.login)
+    session = _asked(questions.session)
+    stepup = _asked(questions.stepup)
+    logout = _asked(questions.logout)
+    tokens = _asked(questions.tokens)
+    create_token = _asked(questions.create_token)
+    revoke_token = _asked(questions.revoke_token)
 
     @property
     def username(self) -> str:
         """Who we are, as Slurm spells it."""
-        if self._username is None:
-            self._username = self.session().username
-        return self._username
+        return self._connection.carry(questions.username(self._standing))
 
     @property
     def cluster(self) -> str | None:
         """The cluster that is asked, None for the gateway's default one."""
-        return self._where.cluster
+        return self._standing.where.cluster
 
     def sibling(self) -> Gateway:
         """Return another way to the same gateway with the token of now, for another thread; it signs nobody in."""
         other = copy.copy(self)
         other._connection = self._connection.sibling()  # noqa: SLF001 - of our own class
+        other._standing = self._standing.other(other._connection)  # noqa: SLF001 - likewise
         return other
 
     # Slurm.
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Iterable[tuple[str, str]] = (),
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes | None = None,
-    ) -> Answer:
-        """Send any request, and return its answer if it is one of success."""
-        return self._connection.carry(calls.call(method, path, query=query, headers=headers, body=body, where=self._where))
-
-    def ping(self) -> Mapping[str, Any]:
-        """Return what Slurm's controllers say of themselves."""
-        return self._connection.carry(calls.ping(self._where))
-
-    def jobs(self, *, user: str | None = None, everybody: bool = False, states: Sequence[str] = ()) -> list[Job]:
-        """Return the jobs that Slurm knows: mine, those of ``user``, or everybody's; ``states`` are Slurm's words, short or long."""
-        whose = None if everybody else user or self.username
-        return self._connection.carry(calls.jobs(self._where, user=whose, states=states))
-
-    def job(self, job_id: int) -> list[Job]:
-        """Return a job: one, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
-        return self._connection.carry(calls.job(job_id, self._where))
-
-    def nodes(self) -> list[Node]:
-        """Return the nodes."""
-        return self._connection.carry(calls.nodes(self._where))
-
-    def partitions(self) -> list[Partition]:
-        """Return the partitions."""
-        return self._connection.carry(calls.partitions(self._where))
-
-    def cancel(self, job_id: int) -> None:
-        """Cancel a job."""
-        self._connection.carry(calls.cancel(job_id, self._where))
-
-    def submit(self, body: bytes, *, key: str | None = None, media_type: str = "application/json") -> Submitted:
-        """Submit a job once, however often it has to be sent; ``key`` is its idempotency key, a new one by default."""
-        return self._connection.carry(calls.submit(body, self._where, key=key or calls.new_key(), media_type=media_type))
+    call = _asked(questions.call)
+    ping = _asked(questions.ping)
+    jobs = _asked(questions.jobs)
+    job = _asked(questions.job)
+    nodes = _asked(questions.nodes)
+    partitions = _asked(questions.partitions)
+    cancel = _asked(questions.cancel)
+    submit = _asked(questions.submit)
+    wait = _asked(questions.wait)
+    events = _heard(questions.events)
+    recorded = _asked(questions.recorded)
 
     @property
     def submission_path(self) -> str:
         """Where submissions go; a key belongs to it."""
-        return self._where.slurm("job/submit")
-
-    def recorded(self, since: float) -> list[Mapping[str, Any]]:
-        """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
-        return self._connection.carry(calls.recorded(since, self._where))
+        return self._standing.where.slurm("job/submit")
 
     def queue(self, folder: Path | str, options: Options | None = None) -> Queue:
         """Return the queue of the job files in ``folder``: iterate over it, and it submits them, each once, and tells what happens."""
         from gateway.client.queue import Queue  # noqa: PLC0415 - few programs have one, and the commands start without it
 
         once = copy.copy(self)
-        once._where = replace(self._where, patience=Patience(seconds=0))  # noqa: SLF001 - of our own class
+        once._standing = self._standing.other(self._connection, patience=Patience(seconds=0))  # noqa: SLF001 - of our own class
         return Queue(once, folder, options)
-
-    def wait(self, job_id: int) -> list[Job]:
-        """Wait until a job has ended, and return it: one, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
-        while True:
-            jobs, _ = self._connection.carry(calls.wait(job_id, self._where))
-            if all(job.is_over for job in jobs):
-                return jobs
-
-    def events(self, *, user: str | None = None, job_ids: Sequence[int] = (), last_event_id: str | None = None) -> Iterator[Event]:
-        """Yield what happens to jobs, from now on, until the stream ends."""
-        query = [("user", user)] if user is not None else []
-        query += [("job_id", ",".join(map(str, job_ids)))] if job_ids else []
-        headers = [("Accept", "text/event-stream")] + ([("Last-Event-ID", last_event_id)] if last_event_id else [])
-        question = Ask(method="GET", path=self._where.events, query=tuple(query), headers=tuple(headers), timeout=SILENCE)
-        with self._connection.stream(question) as (head, pieces):
-            body = b"" if head.status == 200 else b"".join(pieces)  # noqa: PLR2004 - RFC 9110 section 15.3.1
-            refusal = refusal_of(Answer(status=head.status, headers=head.headers, body=body))
-            if refusal is not None:
-                raise refusal
-            yield from events(pieces)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 _LONGEST = 1024 * 1024
-# Between two of these there are 15 s at most by default; so much later a stream is taken for dead.
-SILENCE = 60.0
+_RETRY, _LONGEST_RETRY = 2.0, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event: ``kind`` is ``ready``, ``reset``, ``job``, ``gone``, ``trouble``, ``recovered`` or ``end``; ``data`` is its JSON.
+    """One event: ``kind`` is ``ready``, ``reset``, ``job``, ``gone``, ``trouble`` or ``recovered``; ``data`` is its JSON.
 
-    A ``job`` has ``job_id``, ``job_state``, ``state_flags``, ``previous_state``, ``name``, ``user_name``, ``partition``. ``id`` is what a stream is
-    resumed from.
+    A ``job`` has ``job_id``, ``job_state``, ``state_flags``, ``previous_state``, ``name``, ``user_name``, ``partition``. ``reset`` says that
+    something may have been missed, so that the list of jobs is to be read anew. ``id`` is what a stream is resumed from.
     """
 
     kind: str
@@ -28,53 +27,83 @@ class Event:
     def job_id(self) -> int | None:
         """The job that it is about."""
         told = self.data.get("job_id")
-        return told if isinstance(told, int) else None
-
-
-def events(pieces: Iterable[bytes]) -> Iterator[Event]:
-    """Yield the events in the pieces of a stream; what is no event of ours is passed over."""
-    parser = Parser()
-    for piece in pieces:
-        yield from parser.feed(piece)
+        return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
 class Parser:
-    """Takes the pieces of a stream as they come and gives the events that they complete."""
+    """Takes the pieces of a stream as they come and gives the events that they complete; what is no event of ours is passed over.
 
-    def __init__(self) -> None:
-        self._rest = b""
+    ``id`` is what the stream is resumed from, ``retry`` after how many seconds. Lines end with LF, CR LF or CR; a line, and an event, that is
+    longer than a mebibyte is none.
+    """
+
+    def __init__(self, last_event_id: str | None = None) -> None:
+        self.id = self._id = last_event_id
+        self.retry = _RETRY
+        self._line = bytearray()
+        self._too_long = False
+        self._after_cr = False
+        self._begun = False
         self._kind = ""
         self._data: list[str] = []
         self._size = 0
-        self._id: str | None = None
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         """Yield the events that ``piece`` completes."""
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()[-_LONGEST:]
+        if self._after_cr and piece:
+            piece = piece.removeprefix(b"\n")
+            self._after_cr = False
+        self._after_cr = piece.endswith(b"\r") or (self._after_cr and not piece)
+        *lines, rest = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in lines:
-            text = line.removesuffix(b"\r").decode(errors="replace")
-            if text:
-                self._field(text)
-            elif (event := self._event()) is not None:
+            self._add(line)
+            event = self._ended()
+            if event is not None:
                 yield event
+        self._add(rest)
+
+    def _add(self, part: bytes) -> None:
+        self._too_long = self._too_long or len(self._line) + len(part) > _LONGEST
+        if not self._too_long:
+            self._line += part
+
+    def _ended(self) -> Event | None:
+        """Take the line that has ended; return the event that it completes."""
+        line, too_long = bytes(self._line), self._too_long
+        self._line.clear()
+        self._too_long = False
+        if not self._begun:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+            self._begun = True
+        if too_long:
+            self._size = _LONGEST + 1
+            return None
+        if line:
+            self._field(line.decode(errors="replace"))
+            return None
+        return self._event()
 
     def _field(self, text: str) -> None:
         name, _, value = text.partition(":")
         value = value.removeprefix(" ")
         if name == "event":
             self._kind = value
-        elif name == "data" and self._size < _LONGEST:
-            self._data.append(value)
-            self._size += len(value)
+        elif name == "data":
+            self._size += len(value) + 1
+            if self._size <= _LONGEST:
+                self._data.append(value)
         elif name == "id" and "\0" not in value:
             self._id = value
+        elif name == "retry" and value.isascii() and value.isdigit():
+            self.retry = min(int(value[:9]) / 1000, _LONGEST_RETRY)
 
     def _event(self) -> Event | None:
-        kind, data = self._kind, "\n".join(self._data)
+        # Only now: what was resumed from the id of an event that did not come whole would miss that one.
+        self.id = self._id
+        kind, data, size = self._kind, "\n".join(self._data), self._size
         self._kind, self._data, self._size = "", [], 0
         try:
-            tree = json.loads(data) if data else None
+            tree = json.loads(data) if data and size <= _LONGEST else None
         except (ValueError, RecursionError):
             return None
-        return Event(kind=kind or "message", data=tree, id=self._id) if isinstance(tree, dict) else None
+        return Event(kind=kind or "message", data=tree, id=self.id) if isinstance(tree, dict) else None

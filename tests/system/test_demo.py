@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.support import ROOT, Site, free_port, run_demo, wait_for
+from tests.terminal import Terminal
 
 DEMO = ROOT / "deploy" / "demo"
 SERVICES = ("munge", "mariadb", "slapd", "slurmdbd", "slurmctld", "slurmd", "slurmrestd", "gateway", "nginx")
@@ -173,11 +174,26 @@ def test_up_on_a_site_that_is_well_changes_nothing(second: Site) -> None:
 
 def test_the_lines_that_up_ends_with_can_be_pasted(second: Site) -> None:
     said = up_again(second)
-    lines = said[said.index("# sign in") : said.index("What runs:")]
+    lines = said[said.index("# sign in") : said.index("# the same with")]
     done = subprocess.run(["bash", "-eu"], input=lines, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"username": "alice"' in done.stdout
     assert "Hello from alice" in done.stdout
+
+
+def test_so_can_those_for_the_command(second: Site, tmp_path: Path) -> None:
+    said = up_again(second)
+    lines = tmp_path / "lines"
+    lines.write_text(said[said.index("# the same with") : said.index("What runs:")])
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    with Terminal(["bash", "-eu", str(lines)], environment, cwd=Path("/")) as terminal:
+        terminal.wait_for("\n", 60)
+        code = terminal.shown.strip()
+        terminal.answer("Password of alice: ", second.password("alice"))
+        terminal.answer("Code: ", code)
+        assert terminal.ended(60) == 0, terminal.shown
+    assert "Hello again from alice" in terminal.shown
+    assert list(tmp_path.rglob("*.header")) == []  # signed out
 
 
 def test_a_code_is_accepted_even_right_after_another(second: Site) -> None:

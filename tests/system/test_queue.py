@@ -7,16 +7,13 @@ import random
 import secrets
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.system.people import Person, signed_in
-from tests.system.support import Site, wait_for
 
 USER = "carol"
 LIMIT = 60.0

@@ -19,14 +19,14 @@ def test_the_configuration_reference_is_the_models_own() -> None:
 
 
 def test_the_example_configuration_is_one() -> None:
-    path = ROOT / "deploy" / "example" / "gateway.toml"
+    path = ROOT / "deploy" / "examples" / "gateway.toml"
     assert parse(path.read_text(), path.name).slurm.default_cluster == "main"
 
 
 def test_every_command_of_the_gateway_that_the_readme_shows_exists() -> None:
     shown = set(re.findall(r"^\s*slurm-gateway ([a-z]+)", README, re.MULTILINE))
     assert shown
-    assert shown <= set(re.findall(r"^    ([a-z]+) ", build_parser([]).format_help(), re.MULTILINE))
+    assert shown <= set(re.findall(r"^ +([a-z]+) ", build_parser([]).format_help(), re.MULTILINE))
 
 
 def with_reference(readme: str) -> str:

@@ -188,7 +188,7 @@ def _warning_of(fields: Fields) -> Iterator[str]:
     if "signal" not in fields:
         return
     try:
-        signal, seconds = values.signal_parts(fields["signal"])
+        signal, seconds, flags = values.signal_parts(fields["signal"])
     except NotOurs:
         return
     if any(name in fields for name in _SIGNAL_FIELDS):
@@ -196,6 +196,8 @@ def _warning_of(fields: Fields) -> Iterator[str]:
     del fields["signal"]
     fields["kill_warning_signal"] = values.write(signal)
     fields["kill_warning_delay"] = values.write({"set": True, "infinite": False, "number": seconds})
+    if flags:
+        fields["kill_warning_flags"] = values.write(flags)
     yield "signal"
 
 
@@ -204,21 +206,24 @@ def _signal_of(fields: Fields) -> Iterator[str]:
     if not {"kill_warning_signal", "kill_warning_delay"} <= fields.keys() or "signal" in fields:
         return
     try:
-        if values.read(fields.get("kill_warning_flags", Raw(b"[]")), list[str]):
-            return
+        flags = values.read(fields.get("kill_warning_flags", Raw(b"[]")), list[str])
         seconds = values.plain(fields["kill_warning_delay"])
-        signal = f"{values.read(fields['kill_warning_signal'], str)}@{'' if seconds is None else bytes(seconds).decode()}"
-        values.signal_parts(values.write(signal))
+        if seconds is None:
+            return
+        signal = values.signal_text(values.read(fields["kill_warning_signal"], str), values.read(seconds, int), flags)
     except NotOurs:
         return
     for name in _SIGNAL_FIELDS:
         fields.pop(name, None)
-    fields["signal"] = values.write(signal)
+    fields["signal"] = signal
     yield "signal"
 
 
 def _nodes_of(fields: Fields) -> Iterator[str]:
-    """Turn the least and the largest number of nodes into ``nodes``; to the older parser ``minimum_nodes`` is a switch, whatever its value."""
+    """Turn the least and the largest number of nodes into ``nodes``; to the older parser ``minimum_nodes`` is a switch, whatever its value.
+
+    As a text: 22.05 takes a list of both as well, and then does as if nothing had been said (arg_set_data_nodes).
+    """
     if "minimum_nodes" not in fields or bytes(fields["minimum_nodes"]) in {b"true", b"false"}:
         return
     try:
@@ -228,5 +233,5 @@ def _nodes_of(fields: Fields) -> Iterator[str]:
     if len(bounds) == 1 or "nodes" in fields:
         raise Ambiguous("a number of nodes that this version takes for a switch")
     del fields["minimum_nodes"], fields["maximum_nodes"]
-    fields["nodes"] = values.write(bounds)
+    fields["nodes"] = values.write("-".join(map(str, bounds)))
     yield "nodes"

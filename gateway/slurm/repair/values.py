@@ -29,6 +29,8 @@ _FIRST_CERTAIN_SECOND = 1_000_000_000  # a shorter number might be a date: 12012
 _GPUS = re.compile(r"[A-Za-z0-9_.:+-]+(?:,[A-Za-z0-9_.:+-]+)*")
 _GRES = re.compile(r"[A-Za-z0-9_.:/+-]+(?:,[A-Za-z0-9_.:/+-]+)*")
 _SIGNAL = re.compile(r"([A-Za-z0-9]{1,12})(?:@([0-9]{1,5}))?")
+_WHOM = re.compile(r"([RrBb]{1,2}):")
+_WARNED = {"B": "BATCH_JOB", "R": "RESERVATION_JOB"}
 _MAIL = {
     "BEGIN": ("BEGIN",),
     "END": ("END",),
@@ -296,9 +298,22 @@ def _text_or_number(value: Raw) -> str:
     return bytes(value).decode() if _WHOLE.fullmatch(bytes(value)) else read(value, str)
 
 
-def signal_parts(value: Raw) -> tuple[str, int]:
-    """Return the signal and the seconds of ``USR1@60``; 60 is what Slurm takes where none are named."""
-    found = _SIGNAL.fullmatch(read(value, str))
-    if found is None or found[1][0] in "RrBb":  # a prefix for whom to signal, which has no certain other form
+def signal_parts(value: Raw) -> tuple[str, int, list[str]]:
+    """Return the signal, the seconds and whom it goes to of ``B:USR1@60``; 60 is what Slurm takes where none are named."""
+    text = read(value, str)
+    whom = _WHOM.match(text)
+    found = _SIGNAL.fullmatch(text[whom.end() :] if whom else text)
+    if found is None or (whom is None and found[1][0] in "RrBb"):  # for whom without a colon, which has no certain other form
         raise NotOurs
-    return found[1], int(found[2] or 60)
+    letters = whom[1].upper() if whom else ""
+    return found[1], int(found[2] or 60), [flag for letter, flag in _WARNED.items() if letter in letters]
+
+
+def signal_text(signal: str, seconds: int, flags: list[str]) -> Raw:
+    """Return ``R:USR1@60`` for its parts; 22.05 takes B: from its own sbatch alone (get_signal_opts)."""
+    if not set(flags) <= {_WARNED["R"]}:
+        raise NotOurs
+    text = write(f"{'R:' if flags else ''}{signal}@{seconds}")
+    if signal_parts(text)[:2] != (signal, seconds):
+        raise NotOurs
+    return text

@@ -52,6 +52,12 @@ def test_the_gateways_configuration_names_files_and_holds_no_secret(record: Reco
     assert not any(secret in text for secret in (*record.secrets.values(), *record.passwords.values()))
 
 
+def test_no_page_may_call_the_gateway_but_those_that_are_named(record: Record) -> None:
+    assert "cors" not in tomllib.loads(gateway.config(LAYOUT, record))
+    record.origins = ["http://127.0.0.1:8000", "https://portal.example.org"]
+    assert tomllib.loads(gateway.config(LAYOUT, record))["cors"] == {"origins": ["http://127.0.0.1:8000", "https://portal.example.org"]}
+
+
 def test_slurms_daemons_keep_to_loopback_and_take_both_kinds_of_key() -> None:
     conf = dict(line.split("=", 1) for line in slurm.conf(LAYOUT, PORTS).splitlines())
     assert conf["CommunicationParameters"] == "NoCtldInAddrAny,NoInAddrAny"

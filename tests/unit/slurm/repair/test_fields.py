@@ -65,10 +65,18 @@ def repaired(version: int, **values: object) -> tuple[dict[str, object], list[st
         (38, {"flags": ["NO_KILL_INVALID_DEPENDENCY", "GRES_BINDING_DISABLED"]}, None, ["flags"]),
         (38, {"flags": ["TOP_PRIORITY_JOB"]}, {"flags": ["TOP_PRIORITY_JOB"]}, []),
         (38, {"flags": "SPREAD_JOB"}, {"flags": "SPREAD_JOB"}, []),
-        (38, {"minimum_nodes": 2, "maximum_nodes": 4}, {"nodes": [2, 4]}, ["nodes"]),
+        (38, {"minimum_nodes": 2, "maximum_nodes": 4}, {"nodes": "2-4"}, ["nodes"]),
         (38, {"minimum_nodes": True}, {"minimum_nodes": True}, []),
         (42, {"signal": "USR1"}, None, ["signal"]),
-        (42, {"signal": "B:USR1"}, {"signal": "B:USR1"}, []),
+        (42, {"signal": "BUS@90"}, {"signal": "BUS@90"}, []),
+        (42, {"signal": "RB:USR1@90"}, None, ["signal"]),
+        (
+            38,
+            {"kill_warning_signal": "USR1", "kill_warning_delay": {"set": True, "number": 90}, "kill_warning_flags": ["RESERVATION_JOB"]},
+            {"signal": "R:USR1@90"},
+            ["signal"],
+        ),
+        (38, {"kill_warning_signal": "USR1", "kill_warning_delay": 9, "kill_warning_flags": ["BATCH_JOB"]}, None, []),
         (38, {"kill_warning_signal": "USR1", "kill_warning_delay": {"set": True, "number": 90}}, {"signal": "USR1@90"}, ["signal"]),
         (38, {"kill_warning_signal": "USR1", "kill_warning_delay": 90, "kill_warning_flags": []}, {"signal": "USR1@90"}, ["signal"]),
         (38, {"kill_warning_signal": "USR1"}, {"kill_warning_signal": "USR1"}, []),
@@ -91,6 +99,8 @@ def test_flags_become_the_fields_that_older_versions_have_for_them() -> None:
 def test_a_signal_becomes_the_fields_that_newer_versions_have_for_it() -> None:
     job, _ = repaired(42, signal="USR1@90")
     assert job == {"kill_warning_signal": "USR1", "kill_warning_delay": {"set": True, "infinite": False, "number": 90}}
+    job, _ = repaired(42, signal="rb:USR1@90")
+    assert job["kill_warning_flags"] == ["BATCH_JOB", "RESERVATION_JOB"]
 
 
 @pytest.mark.parametrize(

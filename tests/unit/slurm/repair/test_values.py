@@ -184,12 +184,21 @@ def test_values_are_the_same_only_where_that_is_certain(one: str, other: str, ex
     assert values.same(Raw(one.encode()), Raw(other.encode())) is expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [("USR1@60", ("USR1", 60)), ("10", ("10", 60)), ("TERM@5", ("TERM", 5))])
-def test_a_signal_has_a_name_and_seconds(value: str, expected: tuple[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("USR1@60", ("USR1", 60, [])),
+        ("10", ("10", 60, [])),
+        ("TERM@5", ("TERM", 5, [])),
+        ("B:USR1@60", ("USR1", 60, ["BATCH_JOB"])),
+        ("r:BUS", ("BUS", 60, ["RESERVATION_JOB"])),
+    ],
+)
+def test_a_signal_has_a_name_seconds_and_whom_it_goes_to(value: str, expected: tuple[str, int, list[str]]) -> None:
     assert values.signal_parts(raw(value)) == expected
 
 
-@pytest.mark.parametrize("value", ["B:USR1@60", "R:USR1", "", "@60", "USR1@", "USR1@x", 10, None])
+@pytest.mark.parametrize("value", ["BUSR1@60", "X:USR1", "", "@60", "USR1@", "USR1@x", 10, None])
 def test_another_signal_is_not_taken_apart(value: object) -> None:
     with pytest.raises(NotOurs):
         values.signal_parts(raw(value))

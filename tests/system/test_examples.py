@@ -1,0 +1,126 @@
+"""The example programs, run as somebody runs them: in a terminal, against the real site of each Slurm."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.system.support import ROOT, Site
+from tests.terminal import Terminal
+
+EXAMPLES = ROOT / "deploy" / "examples"
+USER = "bob"
+# Whoever runs it knows best what the gateway is; the questions come in the order in which each asks them.
+PROGRAMS = {
+    "first_job.sh": (["/bin/sh", str(EXAMPLES / "first_job.sh")], ["Code: ", "password"]),
+    "first_job.py": ([sys.executable, str(EXAMPLES / "first_job.py")], ["Password: ", "Code: "]),
+}
+
+
+@pytest.fixture(params=["site", "trixie"])
+def either(request: pytest.FixtureRequest) -> Site:
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@contextmanager
+def running(site: Site, program: str, folder: Path, *, otp: str | None = None) -> Iterator[tuple[Terminal, str]]:
+    """Start a program and answer what it asks; give its terminal, and the code that was typed."""
+    words, questions = PROGRAMS[program]
+    otp = site.fresh_code(USER) if otp is None else otp
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "CURL_CA_BUNDLE": site.told["ca_file"],
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    arguments = [site.told["url"], USER, *([site.told["ca_file"]] if program.endswith(".py") else [])]
+    with Terminal([*words, *arguments], environment, cwd=folder) as terminal:
+        for question in questions:
+            terminal.answer(question, otp if question == "Code: " else site.password(USER))
+        yield terminal, otp
+
+
+@contextmanager
+def watching(program: str, seen: set[str]) -> Iterator[None]:
+    """Collect every command line and environment of this machine while something runs, as others on it could."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit() and int(entry.name) != os.getpid():
+                    for name in ("cmdline", "environ"):
+                        try:
+                            seen.add((entry / name).read_bytes().decode(errors="replace"))
+                        except OSError:
+                            continue
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=watch, name=f"watching {program}")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_it_leads_from_signing_in_to_a_finished_job(either: Site, program: str, tmp_path: Path) -> None:
+    with running(either, program, tmp_path) as (terminal, _):
+        assert terminal.ended(60) == 0, terminal.shown
+    [number] = re.findall(r"^Job ([0-9]+) is submitted\.$", terminal.shown, re.MULTILINE)
+    assert re.search(rf"\b{number}\b.*\bfirst\b.*\bCOMPLETED\b", terminal.shown), terminal.shown
+    output = Path(f"/tmp/first-{number}.out")
+    assert (output.read_text(), output.stat().st_uid) == (f"Hello from {USER}\n", either.uid(USER))
+    output.unlink()
+
+
+def test_no_secret_is_on_a_command_line_or_in_an_environment(site: Site, program: str, tmp_path: Path) -> None:
+    seen: set[str] = set()
+    with watching(program, seen), running(site, program, tmp_path) as (terminal, otp):
+        assert terminal.ended(60) == 0, terminal.shown
+    assert any(program in line for line in seen)
+    secret = re.compile(rf"sgw_\w{{20}}|\b{otp}\b|{re.escape(site.password(USER))}")
+    assert [line for line in seen if secret.search(line)] == []
+    assert secret.search(terminal.shown.replace(otp, "", 1)) is None  # the code itself is shown as it is typed
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_afterwards_nobody_is_signed_in(site: Site, program: str, tmp_path: Path) -> None:
+    with running(site, program, tmp_path) as (terminal, _):
+        assert terminal.ended(60) == 0, terminal.shown
+    told = site.gateway("sessions", "list", "--user", USER, "--json").stdout
+    assert '"id"' not in told, told
+
+
+def test_a_refusal_is_told_with_what_to_do(site: Site, program: str, tmp_path: Path) -> None:
+    with running(site, program, tmp_path, otp="000000") as (terminal, _):
+        assert terminal.ended() == 1
+    assert "do not fit together" in terminal.shown
+    assert "A code has six digits" in terminal.shown
+    assert "Traceback" not in terminal.shown
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_script_is_of_the_shell_of_every_system() -> None:
+    text = (EXAMPLES / "first_job.sh").read_text()
+    assert text.startswith("#!/bin/sh\n")
+    assert shutil.which("dash", path="/bin:/usr/bin") is not None
+    assert len((EXAMPLES / "first_job.py").read_text().splitlines()) <= 30
