@@ -14,7 +14,7 @@ import pytest
 
 from gateway.client.calls import Submitted
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError
+from gateway.client.errors import GatewayError, JobForgottenError, RefusedError, SlurmRefusedError
 from gateway.client.queue import folder as folders
 from gateway.client.queue.journal import Journal
 from gateway.client.queue.ledger import Ledger
@@ -217,16 +217,16 @@ def ledger(folder: Path) -> Ledger:
 
 def refused(reason: str, status: int, retry_after: float | None = None) -> RefusedError:
     """Return a refusal of the gateway's own."""
-    return RefusedError({"reason": reason, "detail": reason, "hint": "Do."}, status=status, request_id=None, retry_after=retry_after)
+    error = RefusedError({"reason": reason, "detail": reason, "hint": "Do."}, status=status, request_id=None)
+    error.retry_after = retry_after
+    return error
 
 
 def by_slurm(status: int, *numbers: int, message: str = "no") -> SlurmRefusedError:
     """Return a refusal of Slurm's."""
-    return SlurmRefusedError(
-        message, hint="Do.", status=status, request_id=None, errors=tuple({"error_number": number} for number in numbers)
-    )
+    return SlurmRefusedError(message, hint="Do.", status=status, request_id=None, errors=tuple({"error_number": number} for number in numbers))
 
 
 def unknown_job() -> GatewayError:
     """Return what is said of a job that nobody knows."""
-    return by_slurm(404, 2017, message="Invalid job id specified")
+    return JobForgottenError("Slurm knows no such job", hint="Look.")

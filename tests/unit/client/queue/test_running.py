@@ -149,7 +149,7 @@ def test_a_broken_file_is_set_aside_with_the_reason_and_the_rest_goes_on(tmp_pat
     told = run(tmp_path, gateway)
     assert gateway.slurm.names == ["b.json"]
     assert (tmp_path / "set-aside" / "a.json").read_text() == "{"
-    assert "a.json is no JSON" in (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
+    assert "a.json:1" in (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
     assert [event.to for event in told if event.kind == "set_aside"] == ["a.json"]
 
 
