@@ -141,6 +141,10 @@ class Gateway:
         other._standing = self._standing.other(other._connection)  # noqa: SLF001 - likewise
         return other
 
+    def hang_up(self) -> None:
+        """End the stream of events that another thread listens to."""
+        self._connection.hang_up()
+
     # Slurm.
 
     call = _asked(questions.call)
