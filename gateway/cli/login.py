@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     name, site = _site(arguments, sites)
     if not terminal.is_there():
         raise CommandError(*_NO_TERMINAL)
+    sites.prepare()  # before a code is used up for nothing
     if site.keyring:
-        sites.open_keyring()  # before anything is asked for
+        sites.open_keyring()
     before = _before(sites, name)
     with Gateway(site.url, ca=site.ca) as gateway:
         _meet(gateway)

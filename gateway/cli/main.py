@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway import __version__
-from gateway.client.errors import GatewayError, RefusedError, printable
+from gateway.client.errors import GatewayError, printable
 from gateway.errors import CommandError
 
 USAGE = 2
@@ -31,7 +31,17 @@ _COMMANDS = {
     "whoami": "say who you are signed in as, and until when",
     "sites": "list the sites that you have signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
-    "jobs": "list jobs",
+    "submit": "submit a job file or a batch script",
+    "wait": "wait for the end of jobs",
+    "queue": "submit the job files of a folder, one after the other",
+    "jobs": "list jobs, or watch them",
+    "job": "show all that is known of a job",
+    "cancel": "cancel jobs",
+    "output": "say where a job's output is",
+    "nodes": "list nodes",
+    "partitions": "list partitions",
+    "ping": "say whether Slurm answers",
+    "api": "send any request, and print the answer as it came",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
@@ -173,7 +183,7 @@ def _say(message: str, hint: str, exit_code: int = 1) -> int:
 
 def _hint(error: GatewayError) -> str:
     """Return what to do; people do not see the header that the gateway speaks of."""
-    if not isinstance(error, RefusedError) or error.retry_after is None:
+    if error.retry_after is None:
         return error.hint
     return error.hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
 

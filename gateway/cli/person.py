@@ -10,14 +10,15 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.cli import terminal
-from gateway.client.asking import Answer, Pause
+from gateway.client import calls
+from gateway.client.asking import Answer, Ask, Pause
 from gateway.client.calls import SignedIn
 from gateway.client.errors import STALE, GatewayError, NotSignedInError, NotUnderstoodError, RefusedError
 from gateway.client.gateway import Gateway
@@ -61,6 +62,18 @@ class PersonsGateway(Gateway):
         """Ask for password and code, and go on with the session that this gives; the one before it is ended."""
         before, self._connection.token = self.token, self._signed_in_again()
         end(self.person.site, before)
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None, timeout: float = 60.0
+    ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Send any request once; give its answer's head, whatever its status, and the pieces of its body as they come. Raise GatewayError."""
+        with self._connection.stream(Ask(method=method, path=path, headers=tuple(headers), body=body, timeout=timeout)) as answer:
+            yield answer
+
+    def prove(self, error: GatewayError) -> None:
+        """Have whoever is there answer a refusal for an ended session, or for a second factor that is old; raise ``error`` where nobody can."""
+        self._connection.carry(calls.proof(error))
 
     def _prove(self, error: GatewayError) -> Secret:
         """Answer a refusal for an ended session or an old second factor, if somebody is there to do it."""

@@ -76,6 +76,14 @@ def show(columns: Sequence[Column], rows: Sequence[Row], stream: TextIO | None =
         stream.write(_encodable(_plain(columns, rows), stream))
 
 
+def show_or_say(columns: Sequence[Column], rows: Sequence[Row], nothing: str) -> None:
+    """Write a table to standard output; where there is nothing to show, say so on standard error."""
+    if rows:
+        show(columns, rows)
+    else:
+        sys.stderr.write(f"{nothing}\n")
+
+
 def show_details(pairs: Iterable[tuple[str, Cell]], stream: TextIO | None = None) -> None:
     """Write what is known of one thing, a line each; None is left out, and nothing is cut, for it is what was asked for."""
     stream = sys.stdout if stream is None else stream

@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import update_wrapper
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -53,8 +54,8 @@ class AsyncConnection:
         self._prove = prove
         self._sleep = sleep
         self._on_pause = on_pause
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._proving: asyncio.Lock = asyncio.Lock()
+        self._kept: aiohttp.ClientSession | None = None
+        self._proving = asyncio.Lock()
 
     async def carry(self, conversation: Conversation[T]) -> T:
         """Carry ``conversation`` to its end and return what it was for; raise GatewayError."""
@@ -95,26 +96,25 @@ class AsyncConnection:
         except StopIteration:
             return
         finally:
-            stream.close()
+            await stream.close()
             conversation.close()
 
     async def close(self) -> None:
-        """Close the connections; what is under way on them ends."""
-        sessions = list(self._sessions.values())
-        self._sessions.clear()
-        for session in sessions:
-            await session.close()
+        """Close the connections that are kept; what is under way on them ends."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept.close()
 
-    async def open(self, question: Ask, *, longest: float | None) -> aiohttp.ClientResponse:
+    async def open(self, session: aiohttp.ClientSession, question: Ask, *, longest: float | None) -> aiohttp.ClientResponse:
         """Send one request and return the answer, of which the head has come; raise GatewayError."""
         headers = fields(question, self.token, AGENT)
         target = URL(self.address.origin + self.address.target(question.path, question.query), encoded=True)
         try:
-            return await self._session(kept=question.repeatable and not question.stream).request(
+            return await session.request(
                 question.method,
                 target,
                 headers=headers,
-                data=question.body,
+                data=BytesIO(question.body) if question.body else None,  # bytes that are many would go out in one piece
                 allow_redirects=False,
                 ssl=self._trust or True,
                 proxy=None if self._proxy is None else URL(self._proxy.url),
@@ -140,31 +140,29 @@ class AsyncConnection:
 
     def told(self, error: Exception) -> UnreachableError:
         """Return aiohttp's error as one of ours."""
-        if isinstance(error, aiohttp.ClientHttpProxyError):
-            return not_connected(self.address, self._proxy, OSError(f"it answers {error.status}"))
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return not_connected(self.address, self._proxy, error.certificate_error)
-        if isinstance(error, aiohttp.ClientConnectorError):  # of DNS and TLS too
-            return not_connected(self.address, self._proxy, error.os_error)
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return not_connected(self.address, self._proxy, TimeoutError())
+        before = _before_sending(error)
+        if before is not None:
+            return not_connected(self.address, self._proxy, before)
         if isinstance(error, OSError):
             return broken(self.address, error)
         if isinstance(error, (aiohttp.ServerConnectionError, aiohttp.ClientPayloadError)):
             return broken(self.address, ConnectionResetError("it closed the connection"))
         return no_http(self.address, error)
 
+    def session(self) -> aiohttp.ClientSession:
+        """Return a session of its own, which is to be closed."""
+        # What is not named here is not wanted either: no cookies, no netrc, no credentials of a proxy but those that we read.
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEPT_FOR),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Content-Type",),
+        )
+
     async def _take(self, step: Step) -> Answer | None:
         """Do what a conversation wants, but for what a stream is for."""
         if isinstance(step, Ask):
-            response = await self.open(step, longest=step.timeout + LONGEST)
-            try:
-                answer = await self.whole(step, response)
-            except BaseException:
-                response.close()
-                raise
-            response.release()
-            return answer
+            return await self._exchange(step)
         if isinstance(step, Pause):
             if self._on_pause is not None:
                 self._on_pause(step)
@@ -182,16 +180,23 @@ class AsyncConnection:
             if self.token is refused:
                 self.token = await self._prove(step.error)
 
-    def _session(self, *, kept: bool) -> aiohttp.ClientSession:
-        """Return the session whose connections are kept, or the one for what may not be sent twice: a kept one may have been closed meanwhile."""
-        session = self._sessions.get(kept)
-        if session is None:
-            connector = aiohttp.TCPConnector(keepalive_timeout=KEPT_FOR) if kept else aiohttp.TCPConnector(force_close=True)
-            # What is not named here is not wanted either: no cookies, no netrc, no credentials of a proxy but those that we read.
-            session = self._sessions[kept] = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, skip_auto_headers=("Content-Type",)
-            )
-        return session
+    async def _exchange(self, question: Ask) -> Answer:
+        """Send one request; what may not be sent twice goes on a new connection, for a kept one may have been closed by the other side."""
+        if question.repeatable:
+            self._kept = session = self._kept or self.session()
+            return await self._on(session, question)
+        async with self.session() as session:
+            return await self._on(session, question)
+
+    async def _on(self, session: aiohttp.ClientSession, question: Ask) -> Answer:
+        response = await self.open(session, question, longest=question.timeout + LONGEST)
+        try:
+            answer = await self.whole(question, response)
+        except BaseException:
+            _abort(response)
+            raise
+        response.release()
+        return answer
 
 
 class _Stream:
@@ -199,16 +204,19 @@ class _Stream:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._session: aiohttp.ClientSession | None = None
         self._response: aiohttp.ClientResponse | None = None
 
     async def open(self, question: Ask) -> Answer:
         """Send a request, and give the answer: of one of success the head alone, of another one all."""
-        self.close()
-        self._response = await self._connection.open(question, longest=None)
-        if self._response.status == 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
-            return head(self._response, b"")
-        answer = await self._connection.whole(question, self._response)
-        self.close()
+        await self.close()
+        self._session = self._connection.session()
+        response = await self._connection.open(self._session, question, longest=None)
+        if response.status == 200:  # noqa: PLR2004 - RFC 9110 section 15.3.1
+            self._response = response
+            return head(response, b"")
+        answer = await self._connection.whole(question, response)
+        await self.close()
         return answer
 
     async def read(self) -> bytes:
@@ -220,11 +228,32 @@ class _Stream:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._connection.told(error) from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what is open."""
-        if self._response is not None:
-            self._response.close()
-        self._response = None
+        session, response = self._session, self._response
+        self._session = self._response = None
+        if response is not None:
+            _abort(response)
+        if session is not None:
+            await session.close()
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of an answer that nobody reads to its end, at once: TLS would wait for the other side's goodbye."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
+
+
+def _before_sending(error: Exception) -> Exception | None:
+    """Return why a connection did not come about, None for what went wrong on one."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return OSError(f"it answers {error.status}")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return error.certificate_error
+    if isinstance(error, aiohttp.ClientConnectorError):  # of DNS and TLS too
+        return error.os_error
+    return TimeoutError() if isinstance(error, aiohttp.ConnectionTimeoutError) else None
 
 
 def head(response: aiohttp.ClientResponse, body: bytes) -> Answer:

@@ -8,6 +8,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,6 +108,20 @@ class Connection:
             stream.close()
             conversation.close()
 
+    @contextmanager
+    def stream(self, question: Ask) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Send one request, once, and give its answer's head, whatever its status, and the pieces of its body as they come; raise GatewayError."""
+        stream = _Stream(self)
+        try:
+            answer = stream.open(question)
+            yield replace(answer, body=b""), iter((answer.body,)) if answer.body else iter(stream.read, b"")
+        finally:
+            stream.close()
+
+    def sibling(self) -> Connection:
+        """Return another connection to the same gateway with the token of now, for another thread; it signs nobody in."""
+        return Connection(self.address, trust=self._trust, proxy=self._proxy, token=self.token, largest=self._largest)
+
     def close(self) -> None:
         """Close the connection that is kept, if there is one."""
         if self._kept is not None:
@@ -166,8 +182,9 @@ class Connection:
 
     def _on(self, connection: http.client.HTTPConnection, question: Ask) -> Answer:
         try:
-            response = self._response(connection, question, longest=question.timeout + LONGEST)
-            answer = self.whole(question, response)
+            # An answer whose connection is not kept is all that holds it by now.
+            with self._response(connection, question, longest=question.timeout + LONGEST) as response:
+                answer = self.whole(question, response)
         except BaseException:
             connection.close()
             raise

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from gateway.client.asking import Answer, Ask, Conversation, checked
+from gateway.client.asking import Answer, Ask, Conversation, Prove, checked
 from gateway.client.cluster import Job, Node, Partition, items, number
 from gateway.client.errors import GatewayError, JobForgottenError, NotUnderstoodError, RefusedError, SlurmRefusedError
 from gateway.client.patience import Patience, ask
@@ -21,7 +22,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})
 # What tables show of a job: a list of 15 MB is less than one of that.
 JOB_FIELDS = (
     "job_id,name,user_name,user_id,job_state,partition,nodes,state_reason,exit_code,submit_time,start_time,end_time,time_limit,"
-    "array_job_id,array_task_id,array_task_string"
+    "array_job_id,array_task_id,array_task_string,het_job_id,het_job_offset"
 )
 # A little less than what most gateways and those between let a request wait.
 WAIT = 50
@@ -210,18 +211,27 @@ def call(
     return (yield from ask(question, where.patience))
 
 
+def proof(error: GatewayError) -> Conversation[None]:
+    """Have whoever is there answer ``error``."""
+    yield Prove(error=error)
+
+
 def ping(where: Where) -> Conversation[Mapping[str, Any]]:
     """Return what Slurm's controllers say of themselves."""
     return _object((yield from _get(where.slurm("ping"), where)))
 
 
-def jobs(where: Where, *, user: str | None = None, states: Sequence[str] = (), fields: str = JOB_FIELDS) -> Conversation[list[Job]]:
+def jobs(
+    where: Where, *, user: str | None = None, states: Sequence[str] = (), partitions: Sequence[str] = (), fields: str = JOB_FIELDS
+) -> Conversation[list[Job]]:
     """Return the jobs that Slurm knows: of everybody, or of ``user``; ``states`` are Slurm's words, short or long."""
     query = [("fields", fields)] if fields else []
     if user is not None:
         query.append(("user", user))
     if states:
         query.append(("state", ",".join(states)))
+    if partitions:
+        query.append(("partition", ",".join(partitions)))
     answer = yield from _get(where.slurm("jobs"), where, query)
     return [Job.of(item) for item in items(answer.json(), "jobs")]
 
@@ -268,9 +278,16 @@ def _forgotten(job_id: int, why: str, because: GatewayError) -> JobForgottenErro
     )
 
 
-def nodes(where: Where) -> Conversation[list[Node]]:
-    """Return the nodes."""
-    answer = yield from _get(where.slurm("nodes"), where)
+def recorded(since: float, where: Where) -> Conversation[list[Mapping[str, Any]]]:
+    """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+    query = [("start_time", f"uts{int(since)}"), ("end_time", f"uts{int(time.time())}")]
+    answer = yield from _get(where.slurmdb("jobs"), where, query)
+    return items(answer.json(), "jobs")
+
+
+def nodes(where: Where, *, states: Sequence[str] = ()) -> Conversation[list[Node]]:
+    """Return the nodes; ``states`` are Slurm's words, short or long."""
+    answer = yield from _get(where.slurm("nodes"), where, [("state", ",".join(states))] if states else ())
     return [Node.of(item) for item in items(answer.json(), "nodes")]
 
 
@@ -280,10 +297,13 @@ def partitions(where: Where) -> Conversation[list[Partition]]:
     return [Partition.of(item) for item in items(answer.json(), "partitions")]
 
 
-def cancel(job_id: int, where: Where) -> Conversation[None]:
-    """Cancel a job; to cancel one that is cancelled, or has ended, is nothing. Raise SlurmRefusedError where it could not be done."""
+def cancel(job_id: int | str, where: Where) -> Conversation[None]:
+    """Cancel a job, or tasks of an array (``7_3``, ``7_[4-9]``); to cancel one that is over is nothing.
+
+    Raise SlurmRefusedError where it could not be done.
+    """
     try:
-        answer = yield from ask(Ask(method="DELETE", path=where.slurm(f"job/{int(job_id)}"), repeatable=True), where.patience)
+        answer = yield from ask(Ask(method="DELETE", path=where.slurm(f"job/{quote(str(job_id), safe='')}"), repeatable=True), where.patience)
     except SlurmRefusedError as error:
         if any(_ALREADY_ENDED in {told.get("error_number"), told.get("error_code"), told.get("errno")} for told in error.errors):
             return

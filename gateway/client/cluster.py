@@ -78,7 +78,7 @@ class Job:
             submitted_at=_moment(told.get("submit_time")),
             started_at=_moment(told.get("start_time")),
             ended_at=_moment(told.get("end_time")) if is_over else None,
-            time_limit=number(told.get("time_limit")),
+            time_limit=_limit(told.get("time_limit")),
             array_job_id=_whole(told.get("array_job_id")) or None,
             array_task=_text(told.get("array_task_string")) or _digits(told.get("array_task_id")) if _whole(told.get("array_job_id")) else None,
             het_job_id=het_job_id,
@@ -103,11 +103,11 @@ class Job:
             partition=_text(told.get("partition")),
             nodes=None if nodes == "None assigned" else nodes,
             reason=_reason(known.get("reason")),
-            exit_code=exit_code(told.get("exit_code")) if is_over else None,
+            exit_code=_accounted_exit_code(told, state) if is_over else None,
             submitted_at=_moment(times.get("submission")),
             started_at=_moment(times.get("start")),
             ended_at=_moment(times.get("end")) if is_over else None,
-            time_limit=number(times.get("limit")),
+            time_limit=_limit(times.get("limit")),
             array_job_id=array_job_id,
             # Those that wait are told as a mask of bits in hexadecimal.
             array_task=(_digits(array.get("task_id")) or (task if task and not task.startswith("0x") else None)) if array_job_id else None,
@@ -170,7 +170,7 @@ class Partition:
             nodes=_text(told.get("nodes")) or _text(nodes.get("configured")),
             total_nodes=_whole(told.get("total_nodes") if nodes == {} else nodes.get("total")),
             total_cpus=_whole(told.get("total_cpus") if cpus == {} else cpus.get("total")),
-            time_limit=number(told.get("max_time_limit") or _members(told.get("maximums")).get("time")),
+            time_limit=_limit(told.get("max_time_limit") or _members(told.get("maximums")).get("time")),
             raw=told,
         )
 
@@ -232,9 +232,21 @@ def _states(told: object) -> tuple[str, tuple[str, ...]]:
     return said[0], said[1:]
 
 
+def _accounted_exit_code(told: Mapping[str, Any], state: str) -> int | None:
+    """Return the exit code that accounting tells; None for the 0 that slurmdbd's API of 22.05 tells of every job that ended with another code."""
+    code = exit_code(told.get("exit_code"))
+    return None if state == "FAILED" and code == 0 else code
+
+
 def _reason(told: object) -> str | None:
     reason = _text(told)
     return None if reason in {None, "None"} else reason
+
+
+def _limit(value: object) -> float | None:
+    """Return a limit, None for none, which v0.0.38 tells of a partition as -1."""
+    found = number(value)
+    return found if found is not None and found >= 0 else None
 
 
 def _moment(value: object) -> float | None:

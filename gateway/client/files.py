@@ -18,8 +18,8 @@ def read(file: Path) -> bytes:
     """Return what is in a file of ours that nobody else may read or can have put there; raise FileNotFoundError, GatewayError."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(file)) from None
     except OSError as error:
         raise _distrusted(file, "is a symbolic link" if file.is_symlink() else f"cannot be read: {error.strerror}") from error
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import ssl
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from gateway.client import questions
 from gateway.client.address import Address, proxy_to, trust
@@ -20,6 +21,9 @@ from gateway.client.news import Event
 from gateway.client.patience import Patience
 from gateway.client.questions import Standing
 from gateway.secret import Secret
+
+if TYPE_CHECKING:
+    from gateway.client.queue import Options, Queue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,6 +129,18 @@ class Gateway:
         """Who we are, as Slurm spells it."""
         return self._connection.carry(questions.username(self._standing))
 
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that is asked, None for the gateway's default one."""
+        return self._standing.where.cluster
+
+    def sibling(self) -> Gateway:
+        """Return another way to the same gateway with the token of now, for another thread; it signs nobody in."""
+        other = copy.copy(self)
+        other._connection = self._connection.sibling()  # noqa: SLF001 - of our own class
+        other._standing = self._standing.other(other._connection)  # noqa: SLF001 - likewise
+        return other
+
     # Slurm.
 
     call = _asked(questions.call)
@@ -137,3 +153,17 @@ class Gateway:
     submit = _asked(questions.submit)
     wait = _asked(questions.wait)
     events = _heard(questions.events)
+    recorded = _asked(questions.recorded)
+
+    @property
+    def submission_path(self) -> str:
+        """Where submissions go; a key belongs to it."""
+        return self._standing.where.slurm("job/submit")
+
+    def queue(self, folder: Path | str, options: Options | None = None) -> Queue:
+        """Return the queue of the job files in ``folder``: iterate over it, and it submits them, each once, and tells what happens."""
+        from gateway.client.queue import Queue  # noqa: PLC0415 - few programs have one, and the commands start without it
+
+        once = copy.copy(self)
+        once._standing = self._standing.other(self._connection, patience=Patience(seconds=0))  # noqa: SLF001 - of our own class
+        return Queue(once, folder, options)

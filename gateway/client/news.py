@@ -38,7 +38,7 @@ class Parser:
     """
 
     def __init__(self, last_event_id: str | None = None) -> None:
-        self.id = last_event_id
+        self.id = self._id = last_event_id
         self.retry = _RETRY
         self._line = bytearray()
         self._too_long = False
@@ -93,11 +93,13 @@ class Parser:
             if self._size <= _LONGEST:
                 self._data.append(value)
         elif name == "id" and "\0" not in value:
-            self.id = value
+            self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = min(int(value[:9]) / 1000, _LONGEST_RETRY)
 
     def _event(self) -> Event | None:
+        # Only now: what was resumed from the id of an event that did not come whole would miss that one.
+        self.id = self._id
         kind, data, size = self._kind, "\n".join(self._data), self._size
         self._kind, self._data, self._size = "", [], 0
         try:

@@ -14,6 +14,7 @@ from gateway.client.calls import LATEST, MadeToken, PersonalToken, Session, Sign
 from gateway.client.cluster import Job, Node, Partition
 from gateway.client.errors import GatewayError, NotSignedInError, RefusedError, SlurmRefusedError, WaitTimeoutError
 from gateway.client.listening import listen
+from gateway.client.patience import Patience
 from gateway.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Standing:
         self.carrier = carrier
         self.where = where
         self.username: str | None = None
+
+    def other(self, carrier: Carrier, *, patience: Patience | None = None) -> Standing:
+        """Return the same for another way to go, or for another patience."""
+        other = Standing(carrier, self.where if patience is None else replace(self.where, patience=patience))
+        other.username = self.username
+        return other
 
 
 def secret_of(text: str | Secret) -> Secret:
@@ -143,10 +150,12 @@ def ping(standing: Standing) -> Conversation[Mapping[str, Any]]:
     return (yield from _in_version(standing, calls.ping))
 
 
-def jobs(standing: Standing, *, user: str | None = None, everybody: bool = False, states: Sequence[str] = ()) -> Conversation[list[Job]]:
+def jobs(
+    standing: Standing, *, user: str | None = None, everybody: bool = False, states: Sequence[str] = (), partitions: Sequence[str] = ()
+) -> Conversation[list[Job]]:
     """Return the jobs that Slurm knows: mine, those of ``user``, or everybody's; ``states`` are Slurm's words, short or long."""
     whose = None if everybody else user or (yield from username(standing))
-    return (yield from _in_version(standing, lambda where: calls.jobs(where, user=whose, states=states)))
+    return (yield from _in_version(standing, lambda where: calls.jobs(where, user=whose, states=states, partitions=partitions)))
 
 
 def job(standing: Standing, job_id: int) -> Conversation[list[Job]]:
@@ -157,9 +166,14 @@ def job(standing: Standing, job_id: int) -> Conversation[list[Job]]:
     return (yield from _in_version(standing, lambda where: calls.job(job_id, where)))
 
 
-def nodes(standing: Standing) -> Conversation[list[Node]]:
-    """Return the nodes."""
-    return (yield from _in_version(standing, calls.nodes))
+def recorded(standing: Standing, since: float) -> Conversation[list[Mapping[str, Any]]]:
+    """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
+    return (yield from _in_version(standing, lambda where: calls.recorded(since, where)))
+
+
+def nodes(standing: Standing, *, states: Sequence[str] = ()) -> Conversation[list[Node]]:
+    """Return the nodes; ``states`` are Slurm's words, short or long."""
+    return (yield from _in_version(standing, lambda where: calls.nodes(where, states=states)))
 
 
 def partitions(standing: Standing) -> Conversation[list[Partition]]:
@@ -167,8 +181,8 @@ def partitions(standing: Standing) -> Conversation[list[Partition]]:
     return (yield from _in_version(standing, calls.partitions))
 
 
-def cancel(standing: Standing, job_id: int) -> Conversation[None]:
-    """Cancel a job; to cancel one that has ended is nothing."""
+def cancel(standing: Standing, job_id: int | str) -> Conversation[None]:
+    """Cancel a job, or tasks of an array (``7_3``, ``7_[4-9]``); to cancel one that has ended is nothing."""
     yield from _in_version(standing, lambda where: calls.cancel(job_id, where))
 
 

@@ -114,6 +114,11 @@ class Sites:
             if self.site(found)[1].url == site.url:
                 return found, site, token
 
+    def prepare(self) -> None:
+        """Look whether something can be kept; raise GatewayError."""
+        with self._changing():
+            pass
+
     def keep(self, name: str, site: Site, token: Secret, *, choose: bool = True) -> None:
         """Keep a site and its token, and ``choose`` it for the default one; where that fails, what was kept before is there still."""
         with self._changing() as tree:

@@ -18,9 +18,13 @@ Argument = Literal["none", "required", "optional"]
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """What the options of one script have asked for so far: fields of the job, what concerns its environment, and what is to be said."""
+    """What the options of one script have asked for so far.
+
+    ``fields`` are the job's, ``places`` where each was asked for; the rest concerns its environment, and what is to be said.
+    """
 
     fields: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     export: str | None = None
     login_environment: bool = False
     ignore_others: bool = False
@@ -144,15 +148,16 @@ def _signal(draft: Draft, value: str) -> None:
 
 
 def _extra_node_info(draft: Draft, value: str) -> None:
-    sockets, cores, threads = (*value.split(":"), "", "")[:3] if value.count(":") < 3 else ("", "", "")  # noqa: PLR2004 - S[:C[:T]]
+    parts = value.split(":")
+    if not value.strip("*:") or len(parts) > 3:  # noqa: PLR2004 - S[:C[:T]]
+        raise ValueError("must be written SOCKETS[:CORES[:THREADS]]")
+    sockets, cores, threads = (*parts, "", "")[:3]
     if cores.strip("*"):
         raise ValueError(f"asks for cores per socket, which {_NO_CORES}")
     if sockets.strip("*"):
         draft.fields["sockets_per_node"] = values.whole(sockets, least=1)
     if threads.strip("*"):
         draft.fields["threads_per_core"] = values.whole(threads, least=1)
-    if not value.strip("*:"):
-        raise ValueError("must be written SOCKETS[:CORES[:THREADS]]")
 
 
 def _switches(draft: Draft, value: str) -> None:

@@ -30,6 +30,8 @@ class JobFile:
     name: str | None = None
     notes: tuple[str, ...] = ()
     kind: Kind = "json"
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where in a batch script the fields of the job come from, in words: ``--signal, hello.sh:3``."""
 
 
 def read_file(
@@ -52,16 +54,18 @@ def content_of(path: Path, *, largest: int = LARGEST) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at its name and its rights.") from error
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise JobFileError(f"{path} is no file", hint="Name a job file, or - for standard input.")
         if found.st_size > largest:
             raise _too_large(str(path), largest)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read(largest + 1)
-        except OSError as error:
-            raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at the disk that it is on.") from error
+    except OSError as error:
+        raise JobFileError(f"{path} cannot be read: {error.strerror}", hint="Look at the disk that it is on.") from error
+    finally:
+        os.close(descriptor)
 
 
 def read(
@@ -83,12 +87,13 @@ def read(
     content = content.removeprefix(_MARK)
     kind = _kind(content, filename)
     text, notes = _text(content, filename, kind)
+    places: Mapping[str, str] = {}
     if kind == "script":
         from gateway.client.jobfile.sbatch import job_of  # noqa: PLC0415 - a file in JSON needs none of it
 
         here = directory if directory is not None else os.getcwd()  # noqa: PTH109 - a text, as Slurm takes it
-        tree, said = job_of(text, filename, directory=here, environment=os.environ if environment is None else environment)
-        notes = (*notes, *said)
+        asked = job_of(text, filename, directory=here, environment=os.environ if environment is None else environment)
+        tree, notes, places = asked.tree, (*notes, *asked.notes), asked.places
     else:
         tree = _tree(text, filename, kind, largest)
     if changes:
@@ -98,7 +103,7 @@ def read(
     body = content if kind == "json" and not changes else json.dumps(tree).encode()
     if len(body) > largest:
         raise _too_large(filename, largest)
-    return JobFile(body=body, name=_name(tree), notes=notes, kind=kind)
+    return JobFile(body=body, name=_name(tree), notes=notes, kind=kind, places=places)
 
 
 def _too_large(filename: str, largest: int) -> JobFileError:

@@ -41,8 +41,17 @@ class Word:
     line: int
 
 
-def job_of(script: str, filename: str, *, directory: str, environment: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the job that ``script`` asks for, and what was made of it; raise JobFileError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a script asks for: the body of a submission, what was made of it, a line each, and which option each field comes from."""
+
+    tree: dict[str, Any]
+    notes: tuple[str, ...]
+    places: Mapping[str, str]
+
+
+def job_of(script: str, filename: str, *, directory: str, environment: Mapping[str, str]) -> Asked:
+    """Return what ``script`` asks for; raise JobFileError.
 
     ``directory`` is where sbatch would be called, ``environment`` the variables that it would find.
     """
@@ -52,7 +61,8 @@ def job_of(script: str, filename: str, *, directory: str, environment: Mapping[s
     for option, value, line in _options(words, filename):
         _take(draft, option, value, filename, line)
     _refuse_others(script, filename, ignored=draft.ignore_others)
-    return {"job": _job(draft, script, filename, directory, environment)}, (*notes, *draft.notes)
+    tree = {"job": _job(draft, script, filename, directory, environment)}
+    return Asked(tree=tree, notes=(*notes, *draft.notes), places=draft.places)
 
 
 def _look_at_lines(script: str, filename: str) -> None:
@@ -183,12 +193,14 @@ def _take(draft: Draft, option: Option, value: str, filename: str, line: int) ->
     where = f"{filename}:{line}"
     if option.take is None:
         raise JobFileError(f"{where}: --{option.name} {option.refused}", hint=option.hint or f"Take --{option.name} out of the script.", line=line)
+    before = dict(draft.fields)
     try:
         option.take(draft, value)
     except ValueError as error:
         raise JobFileError(
             f"{where}: --{option.name}={value}: it {error}", hint=f"Correct --{option.name}; 'man sbatch' tells of it.", line=line
         ) from error
+    draft.places |= {name: f"--{option.name}, {where}" for name, said in draft.fields.items() if name not in before or before[name] is not said}
 
 
 def _refuse_others(script: str, filename: str, *, ignored: bool) -> None:
@@ -213,7 +225,7 @@ def _job(draft: Draft, script: str, filename: str, directory: str, environment: 
     fields["current_working_directory"] = posixpath.join(directory, fields.get("current_working_directory", ""))
     fields["current_working_directory"] = fields["current_working_directory"].rstrip("/") or "/"
     _count_tasks(fields)
-    fields["environment"] = [f"{name}={value}" for name, value in _environment(draft, directory, environment).items()]
+    fields["environment"] = [f"{name}={value}" for name, value in _environment(draft, environment).items()]
     return {**fields, "script": script}
 
 
@@ -224,10 +236,13 @@ def _count_tasks(fields: dict[str, Any]) -> None:
         fields["tasks"] = int(least) * int(fields["tasks_per_node"])
 
 
-def _environment(draft: Draft, directory: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the job: sbatch's default copies its own, which is that of another machine here."""
+def _environment(draft: Draft, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the job: sbatch's default copies its own environment, which is that of another machine here.
+
+    SLURM_SUBMIT_DIR is where the job runs, for a folder that only this machine has would be of no use to a script.
+    """
     told = {name: str(draft.fields[field]) for field, name in _TOLD.items() if field in draft.fields}
-    told["SLURM_SUBMIT_DIR"] = directory
+    told["SLURM_SUBMIT_DIR"] = str(draft.fields["current_working_directory"])
     if draft.export is None or draft.export.upper() == "ALL":
         if draft.login_environment:
             return {"SLURM_GET_USER_ENV": "1", **told}

@@ -122,7 +122,7 @@ def one_of(text: str, *words: str) -> str:
 def signal(text: str) -> tuple[list[str], str, int]:
     """Return whom a warning goes to (flags as versions from v0.0.39 name them), its signal, and how many seconds before the end it comes."""
     found = _SIGNAL.fullmatch(text)
-    if found is None or (found["whom"] and not found["colon"]):
+    if found is None or (not found["colon"] and text[0] in "RrBb"):  # as the letter, sbatch would take it
         raise ValueError("must be written [R][B:]SIGNAL[@SECONDS]")
     seconds = int(found["seconds"] or 60)
     if seconds > _MOST_SECONDS:

@@ -310,12 +310,10 @@ def signal_parts(value: Raw) -> tuple[str, int, list[str]]:
 
 
 def signal_text(signal: str, seconds: int, flags: list[str]) -> Raw:
-    """Return ``B:USR1@60`` for its parts."""
-    letters = {flag: letter for letter, flag in _WARNED.items()}
-    if any(flag not in letters for flag in flags):
+    """Return ``R:USR1@60`` for its parts; 22.05 takes B: from its own sbatch alone (get_signal_opts)."""
+    if not set(flags) <= {_WARNED["R"]}:
         raise NotOurs
-    whom = "".join(sorted({letters[flag] for flag in flags}, reverse=True))
-    text = write(f"{whom}{':' if whom else ''}{signal}@{seconds}")
+    text = write(f"{'R:' if flags else ''}{signal}@{seconds}")
     if signal_parts(text)[:2] != (signal, seconds):
         raise NotOurs
     return text

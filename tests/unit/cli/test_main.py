@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
+from gateway.client.errors import GatewayError
 from gateway.errors import CommandError
 from tests.unit.cli.conftest import Run
 
@@ -142,3 +143,77 @@ def test_help_loads_nothing_of_the_server() -> None:
     program = "import sys; from gateway.cli.main import build_parser; build_parser([]); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {"aiohttp", "ldap", "sqlalchemy", "pydantic", "cryptography"} & set(loaded) == set()
+
+
+def test_commands_for_people_and_for_administrators_stand_apart(run: Run) -> None:
+    people, administrators = run("--help").out.split("for people:\n")[1].split("for administrators, on the gateway's host:\n")
+    assert ("  login  " in people, "  serve  " in people, "  serve  " in administrators) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        (("lgoin",), "there is no command 'lgoin'", "Did you mean login? 'slurm-gateway --help' tells how it is used."),
+        (("fly",), "there is no command 'fly'", "'slurm-gateway --help' tells how it is used."),
+        (
+            ("tokens", "lits"),
+            "ACTION: 'lits' is none of create, list, revoke",
+            "Did you mean list? 'slurm-gateway tokens --help' tells how it is used.",
+        ),
+    ],
+)
+def test_what_was_mistyped_is_told_with_what_may_have_been_meant(run: Run, words: tuple[str, ...], what: str, hint: str) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.err) == (2, f"slurm-gateway: {what}\nhint: {hint}\n")
+
+
+def throttled() -> GatewayError:
+    error = GatewayError("no", hint="Wait for the seconds that Retry-After names.")
+    error.retry_after = 40.0
+    return error
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fails(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr("gateway.cli.check.run", fails)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (GatewayError("no", hint="Do."), "slurm-gateway: no\nhint: Do.\n"),
+        (GatewayError("no", hint="Do.", request_id="r-1"), "slurm-gateway: no (request id r-1)\nhint: Do.\n"),
+        (GatewayError("n\x1b[2Jo\n", hint="D\x9bo."), "slurm-gateway: n?[2Jo \nhint: D?o.\n"),
+        (throttled(), "slurm-gateway: no\nhint: Wait for 40 s.\n"),
+        (
+            OSError(28, "No space left on device", "/x"),
+            "slurm-gateway: /x: No space left on device\nhint: Look to the disk's space and to your rights, then run this again.\n",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line_and_a_hint(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, shown: str
+) -> None:
+    failing(monkeypatch, error)
+    monkeypatch.setattr("gateway.cli.main._write_no_more", lambda: None)  # or pytest would get nothing any more either
+    ran = run("--config", config, "check")
+    assert (ran.code, ran.err) == (1, shown)
+
+
+def test_a_full_disk_for_what_is_printed_is_one_line_and_a_hint() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "--help"], stdout=full, stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]}, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "slurm-gateway: No space left on device\nhint: Look to the disk's space and to your rights, then run this again.\n",
+    )
+
+
+def test_letters_that_the_terminal_does_not_have_are_no_failure() -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "gateway", "--help"], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

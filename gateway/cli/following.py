@@ -1,0 +1,229 @@
+"""Following jobs to their end: what ``submit --wait`` and ``wait`` have in common.
+
+On a terminal a line tells how it stands, once a second; elsewhere each state is a line. Both go to standard error. A gateway or a Slurm that is
+away is waited for, and that is said.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.cli import terminal
+from gateway.client.asking import Answer
+from gateway.client.calls import Where
+from gateway.client.cluster import Job, items
+from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, printable
+
+TIMED_OUT = 124
+"""The exit code when the time was up first, as timeout(1) has it."""
+_NOT_FOUND = 404
+_ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
+_AWAY_FIRST, _AWAY_LONGEST = 1.0, 30.0
+# What is said of the whole, and passes.
+_PASSES = frozenset(
+    {
+        "too_many_calls",
+        "upstream_busy",
+        "upstream_unreachable",
+        "upstream_broken",
+        "upstream_timeout",
+        "store_unavailable",
+        "audit_unavailable",
+        "unavailable",
+        "gateway_unavailable",
+        "gateway_timeout",
+        "request_timeout",
+    }
+)
+
+
+class Asked(Protocol):
+    """What is needed of a gateway."""
+
+    def call(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = ()) -> Answer:
+        """Return the answer to a request."""
+
+    def job(self, job_id: int) -> list[Job]:
+        """Return a job, from accounting if slurmctld has forgotten it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What became of a job: itself, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
+
+    job_id: int
+    parts: tuple[Job, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The largest of the parts' exit codes; 1 for one that has none and did not complete."""
+        return max((job.exit_code or (0 if job.state == "COMPLETED" else 1) for job in self.parts), default=1)
+
+    @property
+    def state(self) -> str:
+        """The state; of several that differ, the first that is not COMPLETED."""
+        return next((job.state for job in self.parts if job.state != "COMPLETED"), "COMPLETED")
+
+    def told(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {"job_id": self.job_id, "name": self.parts[0].name, "state": self.state, "exit_code": self.exit_code}
+
+    def in_words(self) -> str:
+        """Return it for people, in a line."""
+        tasks = f", {len(self.parts)} tasks" if len(self.parts) > 1 else ""
+        started = min((job.started_at for job in self.parts if job.started_at), default=None)
+        ended = max((job.ended_at for job in self.parts if job.ended_at), default=None)
+        ran = f" after {lasting(ended - started)}" if started and ended and ended >= started else ""
+        return printable(f"Job {self.job_id} ({self.parts[0].name}) {self.state}{ran}, exit code {self.exit_code}{tasks}")
+
+
+class TimeUpError(GatewayError):
+    """The time was up before the jobs had ended."""
+
+    reason = "timeout"
+
+
+class Follower:
+    """Waits for jobs at one gateway; ``cluster`` is the one that is asked, ``timeout`` is in seconds, None for ever."""
+
+    def __init__(
+        self,
+        gateway: Asked,
+        *,
+        cluster: str | None,
+        timeout: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        live: bool | None = None,
+    ) -> None:
+        self._gateway = gateway
+        self._where = Where(cluster=cluster)
+        self._clock = clock
+        self._sleep = sleep
+        self._begun = clock()
+        self._deadline = None if timeout is None else self._begun + timeout
+        self._live = sys.stderr.isatty() if live is None else live
+        self._since: dict[int, tuple[str, float]] = {}
+        self._line = ""
+
+    def follow(self, job_ids: Sequence[int]) -> Iterator[Ended]:
+        """Yield what becomes of each job, as it ends; raise TimeUpError, or GatewayError where a job is not known."""
+        waiting = list(dict.fromkeys(job_ids))
+        try:
+            # None is waited for before all are known to be jobs.
+            for ended in self._look(waiting, wait=0):
+                waiting.remove(ended.job_id)
+                yield ended
+            while waiting:
+                self._look_at_the_clock(waiting)
+                for ended in self._look(waiting, wait=self._seconds(len(waiting))):
+                    waiting.remove(ended.job_id)
+                    yield ended
+        finally:
+            self._clear()
+
+    def _look(self, waiting: Sequence[int], *, wait: int) -> list[Ended]:
+        """Ask for all jobs, and wait for the first of them."""
+        over = []
+        for place, job_id in enumerate(waiting):
+            jobs = self._ask(job_id, 0 if place else wait)
+            if jobs and all(job.is_over for job in jobs):
+                self._clear()
+                over.append(Ended(job_id=job_id, parts=tuple(jobs)))
+            elif jobs:
+                self._tell(job_id, jobs, alone=len(waiting) == 1)
+        return over
+
+    def _seconds(self, number: int) -> int:
+        """Return how long the next round may wait: a line is painted each second at first, several jobs are looked at in turn."""
+        longest = _ROUND if number == 1 and not self._live else max(2, number // 2)
+        if self._live and number == 1:
+            longest = _OFTEN if self._clock() - self._begun < _MINUTE else _SELDOM
+        if self._deadline is not None:
+            longest = min(longest, int(self._deadline - self._clock()) + 1)
+        return max(1, min(longest, _ROUND))
+
+    def _look_at_the_clock(self, waiting: Sequence[int]) -> None:
+        if self._deadline is not None and self._clock() >= self._deadline:
+            which = ", ".join(map(str, waiting))
+            raise TimeUpError(
+                f"the time is up, and {'job' if len(waiting) == 1 else 'jobs'} {which} not at an end",
+                hint=f"Go on waiting: slurm-gateway wait {which.replace(',', '')}.",
+            )
+
+    def _ask(self, job_id: int, wait: int) -> list[Job]:
+        """Return a job, waiting up to so many seconds for its next state; whatever is away meanwhile is waited for."""
+        pause = _AWAY_FIRST
+        while True:
+            try:
+                return self._job(job_id, wait)
+            except (UnreachableError, RefusedError) as error:
+                if (isinstance(error, UnreachableError) and error.lasting) or (isinstance(error, RefusedError) and error.reason not in _PASSES):
+                    raise
+                self._clear()
+                if pause == _AWAY_FIRST:
+                    terminal.say(f"{error}; waiting for that to pass.")
+                self._look_at_the_clock([job_id])
+                self._sleep(pause)
+                pause = min(2 * pause, _AWAY_LONGEST)
+
+    def _job(self, job_id: int, wait: int) -> list[Job]:
+        query = [("wait", str(wait)), ("until", "changed")] if wait else []
+        try:
+            answer = self._gateway.call("GET", self._where.slurm(f"job/{job_id}"), query=query)
+        except SlurmRefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return self._gateway.job(job_id)
+        return [Job.of(item) for item in items(answer.json(), "jobs")]
+
+    def _tell(self, job_id: int, jobs: Sequence[Job], *, alone: bool) -> None:
+        """Say how a job stands."""
+        said = _standing(job_id, jobs)
+        state, since = self._since.get(job_id, ("", self._clock()))
+        if state != said:
+            since = self._clock()
+            self._since[job_id] = said, since
+            if not self._live:
+                terminal.say(said)
+        if self._live and alone:
+            self._paint(f"{said} {lasting(self._clock() - since)}")
+
+    def _paint(self, text: str) -> None:
+        import shutil  # noqa: PLC0415 - only on a terminal, after the first answer
+
+        width = shutil.get_terminal_size().columns - 1
+        self._line = text[:width]
+        sys.stderr.write(f"\r\x1b[K{self._line}")
+        sys.stderr.flush()
+
+    def _clear(self) -> None:
+        if self._line:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._line = ""
+
+
+def exit_code(ended: Sequence[Ended]) -> int:
+    """Return the largest exit code of several jobs, which is 0 only where each has completed with 0."""
+    return max((one.exit_code for one in ended), default=0)
+
+
+def lasting(seconds: float) -> str:
+    """Return a span of time as Slurm writes it."""
+    from gateway.cli import tables  # noqa: PLC0415 - after the first answer
+
+    return tables.lasting(seconds)
+
+
+def _standing(job_id: int, jobs: Sequence[Job]) -> str:
+    first = jobs[0]
+    if len(jobs) > 1:
+        counts = {state: sum(job.state == state for job in jobs) for state in dict.fromkeys(job.state for job in jobs)}
+        return printable(f"Job {job_id} ({first.name}) {', '.join(f'{count} {state}' for state, count in counts.items())}")
+    where = f" on {first.nodes}" if first.state == "RUNNING" and first.nodes else f" ({first.reason})" if first.reason else ""
+    return printable(f"Job {job_id} ({first.name}) {first.state}{where}")

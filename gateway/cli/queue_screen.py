@@ -1,0 +1,149 @@
+"""How a queue shows itself: its story on standard output, notes and a progress bar on standard error, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from gateway.client.queue import story
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from gateway.client.queue import QueueEvent
+
+
+class Screen(Protocol):
+    """Shows events as they come."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End, so that what comes next begins on a line of its own."""
+        ...
+
+    def show(self, event: QueueEvent) -> None:
+        """Show an event."""
+        ...
+
+
+def screen(*, as_json: bool) -> Screen:
+    """Return what fits the streams: a bar needs somebody who watches."""
+    if as_json:
+        return Json()
+    return Bar() if sys.stderr.isatty() else Plain()
+
+
+class Json:
+    """A line of JSON an event, on standard output."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def show(self, event: QueueEvent) -> None:
+        """Print an event."""
+        sys.stdout.write(json.dumps(event.tree()) + "\n")
+        sys.stdout.flush()
+
+
+class _Notes:
+    """Says of many jobs only once what was changed in each of them."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, ...]] = set()
+
+    def of(self, event: QueueEvent) -> str | None:
+        """Return what a person is told of an event beside the story."""
+        note = story.note(event)
+        if note is None or event.kind != "submitted" or event.notes is None:
+            return note
+        if event.notes in self._said:
+            return None
+        self._said.add(event.notes)
+        return f"{note} (said of the first such file)"
+
+
+class Plain:
+    """The story on standard output, notes on standard error."""
+
+    def __init__(self) -> None:
+        self._notes = _Notes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def show(self, event: QueueEvent) -> None:
+        """Print what there is to say of an event."""
+        line, note = story.line(event), self._notes.of(event)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+        if note is not None:
+            sys.stderr.write(f"{note}\n")
+            sys.stderr.flush()
+
+
+class Bar:
+    """The same above a bar that stays the last line of the terminal; it is drawn when something happens, and never while something is asked."""
+
+    def __init__(self) -> None:
+        self._notes = _Notes()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._done = 0
+        self._total = 0
+        self._jobs: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, event: QueueEvent) -> None:
+        """Print what there is to say of an event, above the bar."""
+        for text, stream in ((story.line(event), sys.stdout), (self._notes.of(event), sys.stderr)):
+            if text is not None and self._bar is not None and stream.isatty():
+                self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            elif text is not None:
+                stream.write(f"{text}\n")
+                stream.flush()
+        self._count(event)
+        self._draw()
+
+    def _count(self, event: QueueEvent) -> None:
+        if event.counts is not None:
+            self._total = sum(event.counts.values())
+            self._done = sum(event.counts.get(name, 0) for name in ("completed", "failed", "set_aside", "unknown"))
+        if event.kind in {"submitted", "in_progress"} and event.job_id is not None:
+            self._jobs.add(event.job_id)
+        elif event.kind == "ended":
+            self._jobs.discard(event.job_id or 0)
+            self._done += 1
+        elif event.kind == "set_aside":
+            self._done += 1
+        elif event.kind == "retrying":
+            self._done -= 1
+
+    def _draw(self) -> None:
+        if self._bar is None or self._task is None:
+            from rich.console import Console  # noqa: PLC0415 - takes longer to load than the first answer to come
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415 - likewise
+
+            columns = (TextColumn("Jobs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[in_slurm]} in Slurm"))
+            self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+            self._task = self._bar.add_task("", total=self._total, in_slurm=0)
+            self._bar.start()
+        self._bar.update(self._task, total=max(self._total, self._done), completed=self._done, in_slurm=len(self._jobs))
+        self._bar.refresh()

@@ -1,0 +1,57 @@
+"""``slurm-gateway wait``: waits until jobs have ended, and tells of each end as it comes.
+
+The exit code is that of the job (what its script returned, 128 and the signal that ended it, or 1 where it did not complete and has neither), of
+several the largest; 124 where ``--timeout`` was up first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from gateway.cli import person, terminal
+from gateway.errors import CommandError
+
+INTERRUPTED = 130
+_USAGE = 2
+_MOST = 2**32 - 1
+
+
+def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
+    """Add the command."""
+    parser = commands.add_parser("wait", help="wait for the end of jobs", description=__doc__)
+    parser.add_argument("jobs", metavar="ID", nargs="+", help="the number of a job")
+    parser.add_argument("--timeout", metavar="TIME", help="wait no longer than this: 90s, 30m, 12h, 7d")
+    person.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Wait for jobs."""
+    from gateway.cli import times  # noqa: PLC0415 - few commands tell times
+    from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code  # noqa: PLC0415 - likewise
+
+    job_ids = [_number(word) for word in arguments.jobs]
+    timeout = None if arguments.timeout is None else times.duration(arguments.timeout)
+    ended: list[Ended] = []
+    with person.gateway_of(arguments) as gateway:
+        try:
+            for one in Follower(gateway, cluster=arguments.cluster, timeout=timeout).follow(job_ids):
+                ended.append(one)
+                sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
+                sys.stdout.flush()
+        except TimeUpError as error:
+            terminal.say(f"slurm-gateway: {error}\nhint: {error.hint}")
+            return TIMED_OUT
+        except KeyboardInterrupt:
+            terminal.say("Stopped waiting; the jobs go on.")
+            return INTERRUPTED
+    return exit_code(ended)
+
+
+def _number(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and 0 < int(word[:11]) <= _MOST):
+        raise CommandError(f"{word!r} is no number of a job", "Give numbers as 'slurm-gateway jobs' shows them.", exit_code=_USAGE)
+    return int(word)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.unit.cli.conftest import Desk, Run
+
+
+def test_people_are_told_who_they_are_and_until_when(run: Run, desk: Desk) -> None:
+    desk.signed_in()
+    ran = run("whoami")
+    assert (ran.code, ran.err) == (0, "")
+    assert re.sub(r"\(\d{4}-\d\d-\d\d \d\d:\d\d\)", "(DATE)", ran.out).splitlines() == [
+        "user           alice",
+        f"site           default ({desk.fake.url})",
+        "signed in by   a session",
+        "ends           in 12 h 0 min (DATE)",
+        "unused, ends   in 1 h 0 min (DATE)",
+        "second factor  proved 5 s ago",
+        "scopes         *",
+    ]
+
+
+def test_the_gateways_clock_counts_and_not_ours(run: Run, desk: Desk) -> None:
+    desk.signed_in()
+    desk.fake.clock = 5000.0
+    assert "in 12 h 0 min" in run("whoami").out
+
+
+def test_programs_get_what_the_gateway_tells(run: Run, desk: Desk) -> None:
+    desk.signed_in("mine")
+    told = json.loads(run("whoami", "--json").out)
+    assert {name: told[name] for name in ("site", "url", "username", "kind", "scopes")} == {
+        "site": "mine",
+        "url": desk.fake.url,
+        "username": "alice",
+        "kind": "session",
+        "scopes": ["*"],
+    }
+
+
+def test_whoever_signed_out_is_told_so(run: Run, desk: Desk) -> None:
+    desk.signed_in()
+    desk.sites.forget("default")
+    ran = run("whoami")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"slurm-gateway: not signed in at {desk.fake.url}\nhint: Sign in first: slurm-gateway login\n"
+
+
+@pytest.mark.parametrize(("name", "line"), [("default", "slurm-gateway login"), ("other", "slurm-gateway login --site other")])
+def test_a_dead_token_is_told_and_nothing_is_asked(desk: Desk, name: str, line: str) -> None:
+    del desk.fake.known[desk.signed_in(name)]
+    if name == "other":
+        desk.signed_in("default")
+    with desk.types("whoami", "--site", name) as terminal:
+        assert terminal.ended() == 1
+    assert terminal.shown == (f"slurm-gateway: The token is unknown, has ended or has expired. (request id r-1)\nhint: Sign in again: {line}\n")
+
+
+def test_a_personal_token_is_told_as_one(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_GATEWAY_TOKEN", desk.fake.session("bob", kind="token", expires_in=60.0))
+    monkeypatch.setenv("SLURM_GATEWAY_URL", desk.fake.url)
+    out = run("whoami").out
+    assert ("user           bob\n" in out, "signed in by   a personal token\n" in out, "unused" in out) == (True, True, False)
