@@ -260,7 +260,7 @@ def test_a_second_factor_that_has_become_old_is_asked_for_again_and_the_work_goe
     expect(visit.row(job_id)).to_contain_text("CANCELLED", timeout=LIMIT)
 
 
-def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, strict: Chain) -> None:
+def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, strict: Chain, door: Chain) -> None:
     visit.site = strict.site
     job_id = visit.submit(visit.signed_in(), name="left", hold=True)
     signed_in = time.monotonic()
@@ -273,6 +273,7 @@ def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, stri
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
     expect(button).to_be_enabled()
     assert visit.site.state_of(USER, job_id) == "PENDING"
+    assert door.site.call(USER, "DELETE", f"/slurm/latest/job/{job_id}").status == 200
 
 
 def test_a_gateway_that_is_not_there_is_said_to_be_with_what_it_may_be(visit: Visit, origin: str) -> None:
