@@ -10,7 +10,6 @@ import pytest
 
 from gateway.cli import person
 from gateway.client.errors import GatewayError
-from gateway.client.gateway import Gateway
 from gateway.secret import Secret
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_gateway import FakeGateway, Says, refuses
@@ -216,16 +215,18 @@ def test_not_modified_is_an_answer(run: Run, gateway: FakeGateway) -> None:
 def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway, reason: str, status: int) -> None:
     gateway.on("GET /x", refuses(status, reason, "It has ended.", "Sign in again."))
     ran = run("api", "GET", "/x")
-    assert (ran.code, ran.err, len(gateway.asked)) == (1, "slurm-gateway: It has ended.\nhint: Sign in again.\n", 1)
+    what, hint = ran.err.splitlines()
+    assert (ran.code, what, len(gateway.asked)) == (1, "slurm-gateway: It has ended.", 1)
+    assert "SLURM_GATEWAY_TOKEN" in hint  # which is where the token came from
     assert reason in ran.out
 
 
 @pytest.mark.parametrize("reason", ["token_refused", "second_factor_stale"])
 def test_somebody_who_signs_in_again_gets_the_answer_alone(run: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    def proves(_person: person.Person, _gateway: Gateway, _error: GatewayError) -> Secret:
+    def proves(_gateway: person.PersonsGateway, _error: GatewayError) -> Secret:
         return Secret(b"sgw_new")
 
-    monkeypatch.setattr(person, "_prove", proves)
+    monkeypatch.setattr(person.PersonsGateway, "_prove", proves)
     gateway.on("POST /x", refuses(401, reason), Says(body=b"done"))
     ran = run("api", "POST", "/x")
     assert (ran.code, ran.out, ran.err) == (0, "done", "")

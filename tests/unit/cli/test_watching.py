@@ -16,7 +16,6 @@ from gateway.cli import person, tables, watching
 from gateway.cli.watching import Change, Screen, Seen, chosen
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError
-from gateway.client.gateway import Gateway
 from gateway.secret import Secret
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_gateway import Asked, FakeGateway, Says, event, refuses
@@ -208,14 +207,16 @@ def test_without_events_the_list_is_looked_at_again_and_again(run: Run, gateway:
 def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /events", refuses(401, "token_refused", "The session has ended.", "Sign in again."))
     ran = run("jobs", "--watch")
-    assert (ran.code, ran.err) == (1, "slurm-gateway: The session has ended.\nhint: Sign in again.\n")
+    what, hint = ran.err.splitlines()
+    assert (ran.code, what) == (1, "slurm-gateway: The session has ended.")
+    assert "SLURM_GATEWAY_TOKEN" in hint  # which is where the token came from
 
 
 def test_after_a_new_sign_in_it_goes_on(run: Run, gateway: FakeGateway, over: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    def proves(_person: person.Person, _gateway: Gateway, _error: GatewayError) -> Secret:
+    def proves(_gateway: person.PersonsGateway, _error: GatewayError) -> Secret:
         return Secret(b"sgw_new")
 
-    monkeypatch.setattr(person, "_prove", proves)
+    monkeypatch.setattr(person.PersonsGateway, "_prove", proves)
     gateway.on("GET /events", refuses(401, "token_refused"), stream(over, event("ready")))
     gateway.on("GET /slurm/latest/jobs", lists([told(1, "RUNNING")]))
     run("jobs", "--watch", "--all")
