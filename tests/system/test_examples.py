@@ -26,6 +26,13 @@ PROGRAMS = {
 }
 
 
+SUBMITTED = re.compile(r"^Job ([0-9]+) is submitted\.$", re.MULTILINE)
+
+
+def output_of(number: str) -> Path:
+    return Path(f"/tmp/first-{number}.out")
+
+
 @pytest.fixture(params=["site", "trixie"])
 def either(request: pytest.FixtureRequest) -> Site:
     found: Site = request.getfixturevalue(request.param)
@@ -55,6 +62,8 @@ def running(site: Site, program: str, folder: Path, *, otp: str | None = None) -
         for question in questions:
             terminal.answer(question, otp if question == "Code: " else site.password(USER))
         yield terminal, otp
+        for number in SUBMITTED.findall(terminal.shown):
+            output_of(number).unlink()
 
 
 @contextmanager
@@ -85,11 +94,10 @@ def watching(program: str, seen: set[str]) -> Iterator[None]:
 def test_it_leads_from_signing_in_to_a_finished_job(either: Site, program: str, tmp_path: Path) -> None:
     with running(either, program, tmp_path) as (terminal, _):
         assert terminal.ended(60) == 0, terminal.shown
-    [number] = re.findall(r"^Job ([0-9]+) is submitted\.$", terminal.shown, re.MULTILINE)
-    assert re.search(rf"\b{number}\b.*\bfirst\b.*\bCOMPLETED\b", terminal.shown), terminal.shown
-    output = Path(f"/tmp/first-{number}.out")
-    assert (output.read_text(), output.stat().st_uid) == (f"Hello from {USER}\n", either.uid(USER))
-    output.unlink()
+        [number] = SUBMITTED.findall(terminal.shown)
+        assert re.search(rf"\b{number}\b.*\bfirst\b.*\bCOMPLETED\b", terminal.shown), terminal.shown
+        output = output_of(number)
+        assert (output.read_text(), output.stat().st_uid) == (f"Hello from {USER}\n", either.uid(USER))
 
 
 def test_no_secret_is_on_a_command_line_or_in_an_environment(site: Site, program: str, tmp_path: Path) -> None:
