@@ -20,8 +20,8 @@ FIELDS = sorted({shape.field for shape in SHAPES} | {"environment", "flags", "si
 NUMBERS = st.fixed_dictionaries({}, optional={"set": st.booleans(), "infinite": st.booleans(), "number": st.integers(-1, 2_000_000_000)})
 WORDS = st.sampled_from(
     [
-        *"5 05 x 1-00:00:00 01:30 unlimited -1 END end END,FAIL ALL none NONE,END TIME_LIMIT_80 exclusive true user MCS oversubscribe append".split(),
-        *"gpu:2 gres/gpu:a100:1 gpu:2,shard:1 USR1@60 B:USR1@60 RB:10 USR1 @60 disable-binding SPREAD_JOB TRUNCATE BEGIN c1,c2 A=b".split(),
+        *["5", "05", "x", "1-00:00:00", "01:30", "unlimited", "-1", "END", "end", "END,FAIL", "ALL", "none", "NONE,END", "TIME_LIMIT_80", "exclusive", "true", "user", "MCS", "oversubscribe", "append"],
+        *["gpu:2", "gres/gpu:a100:1", "gpu:2,shard:1", "USR1@60", "B:USR1@60", "RB:10", "USR1", "@60", "disable-binding", "SPREAD_JOB", "TRUNCATE", "BEGIN", "c1,c2", "A=b"],
         "",
         "a b",
     ]
