@@ -1,5 +1,5 @@
 """From signing in to a finished job, in Python: python first_job.py https://slurm.example.org alice [/path/to/ca.pem]."""
-# ruff: noqa: INP001, S108 - it is run, not imported; /tmp is a folder that every cluster has
+# ruff: noqa: S108 - /tmp is a folder that every cluster has
 
 import sys
 from getpass import getpass

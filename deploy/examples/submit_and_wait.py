@@ -4,7 +4,7 @@ Sign in once, then give it a job file::
 
     slurm-gateway login https://gateway.example.org
     python submit_and_wait.py job.json
-"""  # noqa: INP001
+"""
 
 import sys
 from pathlib import Path

@@ -4,7 +4,7 @@ Sign in once, then watch::
 
     slurm-gateway login https://gateway.example.org
     python watch_jobs.py
-"""  # noqa: INP001
+"""
 
 import asyncio
 import contextlib
