@@ -171,6 +171,20 @@ def test_a_stream_that_breaks_off_is_begun_anew_and_said(run: Run, gateway: Fake
     assert lines(ran.out) == [["1", "RUNNING", "job1", "alice"]]
 
 
+def test_a_stream_that_ends_is_resumed_and_said(run: Run, gateway: FakeGateway, over: threading.Event) -> None:
+    ends = Says(media_type="text/event-stream", pieces=(b"retry: 10\n\n", event("ready", 7)))
+    gateway.on("GET /events", ends, stream(over, event("ready", 8)))
+    calls = iter(range(99))
+
+    def answer(_asked: Asked) -> Says:
+        resumed = gateway.paths("GET").count("/events") == 2 and next(calls) > 0
+        return refuses(418, "teapot", "The test is over.") if resumed else Says(body={"jobs": []})
+
+    gateway.on("GET /slurm/latest/jobs", answer)
+    assert "the stream of events ended; trying again in " in run("jobs", "--watch", "--all").err
+    assert [asked.headers.get("last-event-id") for asked in gateway.asked if asked.path == "/events"] == [None, "7"]
+
+
 def test_a_list_that_fails_for_a_while_is_read_again(run: Run, gateway: FakeGateway, over: threading.Event) -> None:
     gateway.on("GET /events", stream(over, event("ready")))
     gateway.on(
