@@ -211,6 +211,25 @@ def test_without_events_the_list_is_looked_at_again_and_again(run: Run, gateway:
     assert [line[1] for line in lines(run("jobs", "--watch").out)] == ["PENDING", "RUNNING", "COMPLETED"]
 
 
+def test_without_events_it_is_looked_at_ever_more_seldom_while_nothing_happens(
+    run: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_LONGEST", 0.04)
+    waits: list[float] = []
+    look = watching.Watch._look
+
+    def looks(watch: watching.Watch) -> None:
+        look(watch)
+        waits.append(watch._between)
+
+    monkeypatch.setattr(watching.Watch, "_look", looks)
+    gateway.on("GET /events", refuses(404, "not_found"))
+    still, gone = [told(1, "PENDING")], [told(1, "COMPLETED")]
+    gateway.on("GET /slurm/latest/jobs", lists(still, still, still, still, gone))
+    run("jobs", "--watch")
+    assert waits == [0.01, 0.02, 0.04, 0.04, 0.01]
+
+
 def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /events", refuses(401, "token_refused", "The session has ended."))
     ran = run("jobs", "--watch")
