@@ -31,7 +31,7 @@ _COMMANDS = {
     "whoami": "say who you are signed in as, and until when",
     "sites": "list the sites that you signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
-    "check": "say everything that is wrong with a job file; without one, with the gateway's configuration",
+    "check": "say all that is wrong with a job file, or with the configuration",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
     "queue": "submit the job files of a folder, one after the other",

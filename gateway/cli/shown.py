@@ -38,7 +38,7 @@ def document(job: Job) -> dict[str, Any]:
         "exit_code": job.exit_code if job.is_over else None,
         "submitted_at": stamp(job.submitted_at),
         "started_at": stamp(started(job)),
-        "ended_at": stamp(ended(job)),
+        "ended_at": stamp(job.ended_at),
         "time_limit": limit(job.time_limit),
         "array_job_id": job.array_job_id,
         "het_job_id": job.het_job_id,
@@ -101,14 +101,9 @@ def started(job: Job) -> float | None:
     return None if never or job.state in _WAITS else job.started_at
 
 
-def ended(job: Job) -> float | None:
-    """Return when a job ended; what Slurm tells of one that runs is when its time is over."""
-    return job.ended_at if job.is_over else None
-
-
 def limit(minutes: float | None) -> int | None:
     """Return a limit of time in minutes, None where there is none."""
-    return None if minutes is None or not 0 <= minutes < _ENDLESS else int(minutes)
+    return None if minutes is None else int(minutes)
 
 
 def details(job: Job, now: float) -> list[tuple[str, Cell]]:
@@ -128,7 +123,7 @@ def details(job: Job, now: float) -> list[tuple[str, Cell]]:
         ("Submitted", _when(job.submitted_at)),
         ("May start", _when(job.started_at) if job.state in _WAITS else None),
         ("Started", _when(started(job))),
-        ("Ended", _when(ended(job))),
+        ("Ended", _when(job.ended_at)),
         ("Ran for", _lasted(job, now)),
         ("Time limit", "none" if minutes is None else lasting(minutes * _MINUTE)),
         ("Nodes", job.nodes),
@@ -157,7 +152,7 @@ def _lasted(job: Job, now: float) -> str | None:
     begun = started(job)
     if begun is None:
         return None
-    end = ended(job) if job.is_over else now if job.state in _RUNS else None
+    end = job.ended_at if job.is_over else now if job.state in _RUNS else None
     return None if end is None else lasting(end - begun)
 
 

@@ -228,7 +228,7 @@ def test_a_watched_list_fits_whatever_the_terminal_becomes(told: tuple[FakeGatew
     def held() -> None:
         over.wait(60)
 
-    fake.on("GET /events", Says(pieces=(event("ready"), held)))
+    fake.on("GET /events", Says(media_type="text/event-stream", pieces=(event("ready"), held)))
     with terminal(person, environment=environment) as screen:
         screen.start("jobs", "--watch")
         shown = screen.wait("^40 jobs, 19 not shown · Ctrl-C ends$")

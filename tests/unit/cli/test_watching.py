@@ -171,6 +171,20 @@ def test_a_stream_that_breaks_off_is_begun_anew_and_said(run: Run, gateway: Fake
     assert lines(ran.out) == [["1", "RUNNING", "job1", "alice"]]
 
 
+def test_a_stream_that_ends_is_resumed_and_said(run: Run, gateway: FakeGateway, over: threading.Event) -> None:
+    ends = Says(media_type="text/event-stream", pieces=(b"retry: 10\n\n", event("ready", 7)))
+    gateway.on("GET /events", ends, stream(over, event("ready", 8)))
+    calls = iter(range(99))
+
+    def answer(_asked: Asked) -> Says:
+        resumed = gateway.paths("GET").count("/events") == 2 and next(calls) > 0
+        return refuses(418, "teapot", "The test is over.") if resumed else Says(body={"jobs": []})
+
+    gateway.on("GET /slurm/latest/jobs", answer)
+    assert "the stream of events ended; trying again in " in run("jobs", "--watch", "--all").err
+    assert [asked.headers.get("last-event-id") for asked in gateway.asked if asked.path == "/events"] == [None, "7"]
+
+
 def test_a_list_that_fails_for_a_while_is_read_again(run: Run, gateway: FakeGateway, over: threading.Event) -> None:
     gateway.on("GET /events", stream(over, event("ready")))
     gateway.on(
@@ -195,6 +209,25 @@ def test_without_events_the_list_is_looked_at_again_and_again(run: Run, gateway:
     gateway.on("GET /events", refuses(status, "not_found"))
     gateway.on("GET /slurm/latest/jobs", lists([told(1, "PENDING")], [told(1, "RUNNING")], [told(1, "RUNNING")], [told(1, "COMPLETED")]))
     assert [line[1] for line in lines(run("jobs", "--watch").out)] == ["PENDING", "RUNNING", "COMPLETED"]
+
+
+def test_without_events_it_is_looked_at_ever_more_seldom_while_nothing_happens(
+    run: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_LONGEST", 0.04)
+    waits: list[float] = []
+    look = watching.Watch._look
+
+    def looks(watch: watching.Watch) -> None:
+        look(watch)
+        waits.append(watch._between)
+
+    monkeypatch.setattr(watching.Watch, "_look", looks)
+    gateway.on("GET /events", refuses(404, "not_found"))
+    still, gone = [told(1, "PENDING")], [told(1, "COMPLETED")]
+    gateway.on("GET /slurm/latest/jobs", lists(still, still, still, still, gone))
+    run("jobs", "--watch")
+    assert waits == [0.01, 0.02, 0.04, 0.04, 0.01]
 
 
 def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway) -> None:
