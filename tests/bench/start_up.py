@@ -64,8 +64,8 @@ def main() -> int:
             "slurm-gateway --help": lambda: _to_the_end([arguments.command, "--help"], told),
             "slurm-gateway jobs": lambda: _to_the_first_byte([arguments.command, "jobs"], told, listener),
         }
-        for way in ways.values():  # once for nothing: what is compiled and read from the disk
-            way()
+        for start in ways.values():  # once for nothing: what is compiled and read from the disk
+            start()
         taken: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(arguments.runs):
             for way, start in ways.items():

@@ -139,14 +139,15 @@ class _Checker:
 
     def _field(self, path: Path, name: str, value: Any) -> Iterator[Problem]:  # noqa: ANN401 - JSON is what it is
         known = self._known_as(name)
-        why = dialect.refused(known, self._version)
-        decided = dialect.decided(known, value, self._version)
+        is_known = known in self._fields or (known in dialect.UNDESCRIBED and self._version <= OLD)
+        why = dialect.refused(known, self._version) if is_known else None
+        decided = dialect.decided(known, value, self._version) if is_known else None
         if why is not None:
             yield self._problem(path, why, "Take it out.", name=True)
         elif decided is False:
             said = dialect.wants(known, self._version) or self._described(known)
             yield self._problem(path, f"is {shown(value)}; {self._submission.version} takes {said}", "Write it so.")
-        elif decided is None and not (known in dialect.UNDESCRIBED and self._version <= OLD):
+        elif decided is None and (known in self._fields or not is_known):
             for error in self._validator.iter_errors({known: value}):
                 yield from self._of((*path, *list(error.absolute_path)[1:]), error)
 

@@ -78,8 +78,10 @@ def _text_or_number(value: Any, pattern: re.Pattern[str]) -> bool:  # noqa: ANN4
 
 def _single(value: Any) -> str | None:  # noqa: ANN401 - a value of any type
     """Return the one word of a text, a list of one, or true."""
+    if value is True:
+        return "true"
     value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    return "true" if value is True else value.lower() if isinstance(value, str) else None
+    return value.lower() if isinstance(value, str) else None
 
 
 def _duration(value: Any) -> bool:  # noqa: ANN401 - a value of any type
@@ -89,7 +91,7 @@ def _duration(value: Any) -> bool:  # noqa: ANN401 - a value of any type
 
 def _mail(value: Any) -> bool:  # noqa: ANN401 - a value of any type
     tokens = [token for token in value.upper().split(",") if token] if isinstance(value, str) else []
-    if tokens == [str(value).upper()] and tokens[0] in _MAIL_FLAGS:
+    if tokens == [value] and value in _MAIL_FLAGS:
         return False  # one flag may stand without its list
     return "NONE" in tokens or (bool(tokens) and set(tokens) <= _MAIL)
 
@@ -177,7 +179,7 @@ SHAPES = (
     _until(OLD, "requeue", "no_requeue", lambda value: value is False),
     _until(OLD, "required_nodes", "nodelist", lambda value: isinstance(value, str) or _names(value)),
     _until(OLD, "excluded_nodes", "exclude_nodes", lambda value: isinstance(value, str) or _names(value)),
-    _until(37, "time_minimum", "time minimum"),
+    _until(37, "time_minimum", "time minimum", lambda value: not _number(value) or _number(value, time=True)),
     _until(37, "mcs_label", "msc_label"),
 )
 
@@ -215,9 +217,18 @@ def brought_up(job: Mapping[str, Any], version: int) -> dict[str, str]:
 
 def _of_environment(job: Mapping[str, Any], version: int) -> Iterator[tuple[str, str]]:
     value = job.get("environment")
-    texts = list(value.values()) if version > OLD and isinstance(value, dict) else value if version <= OLD else None
-    if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+    if not value or not isinstance(value, list if version <= OLD else dict):
+        return
+    # What the other form cannot say, or would say otherwise, the gateway leaves alone.
+    pairs = [_pair(text) for text in value] if isinstance(value, list) else list(value.items())
+    names = {name for name, _ in pairs}
+    if len(names) == len(pairs) and all(name and not set(name) & {"=", "\0"} and isinstance(text, str) for name, text in pairs):
         yield "environment", "environment"
+
+
+def _pair(text: Any) -> tuple[str, Any]:  # noqa: ANN401 - a value of any type
+    name, equals, value = text.partition("=") if isinstance(text, str) else ("", "", None)
+    return (name, value) if equals else ("", value)
 
 
 def _new(job: Mapping[str, Any], version: int) -> dict[str, str]:

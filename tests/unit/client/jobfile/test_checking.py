@@ -114,7 +114,7 @@ def test_what_slurm_takes_for_something_else_is_a_warning(fields: dict[str, Any]
         ({"deadline": "2030-01-31"}, 42),
         ({"required_nodes": "c1,c2"}, 42),
         ({"nodes": 2}, 42),
-        ({"mail_type": "end"}, 42),
+        ({"mail_type": "END"}, 42),
         ({"mail_type": ["end"]}, 42),
         ({"power_flags": "x"}, 42),
         ({"nodes": "1-2"}, 38),

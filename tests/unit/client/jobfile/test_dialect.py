@@ -84,8 +84,10 @@ def test_how_each_parser_turns_types_is_known(kind: str, version: int, turned: l
 
 
 def test_a_number_that_may_be_unset_is_taken_plain() -> None:
-    assert [dialect.turned("object", value, 42, is_number_or_unset=True) for value in (5, "5", 5.5, None)] == [""] * 4
-    assert [dialect.turned("object", value, 42, is_number_or_unset=True) for value in ("x", True, [])] == [None] * 3
+    taken: tuple[Any, ...] = (5, "5", 5.5, None)
+    refused: tuple[Any, ...] = ("x", True, [])
+    assert [dialect.turned("object", value, 42, is_number_or_unset=True) for value in taken] == [""] * 4
+    assert [dialect.turned("object", value, 42, is_number_or_unset=True) for value in refused] == [None] * 3
 
 
 def test_what_ends_slurmrestd_is_refused_where_it_does() -> None:
