@@ -57,6 +57,8 @@ class PersonsGateway(Gateway):
             person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=_tell
         )
         self.person = person
+        self.before_asking: Callable[[], None] = _nothing
+        """Called before somebody is asked in the middle of a command: what is drawn on the terminal has to make room."""
 
     def sign_in_anew(self) -> None:
         """Ask for password and code, and go on with the session that this gives; the one before it is ended."""
@@ -84,6 +86,7 @@ class PersonsGateway(Gateway):
         if not terminal.is_there():
             error.hint = f"Sign in again: {self.person.login}"
             raise error
+        self.before_asking()
         terminal.tell(f"{self.person.site.url}: {error}")
         if error.reason == STALE and self.token is not None:
             ask_again(lambda: self.stepup(code()))
@@ -100,6 +103,7 @@ class PersonsGateway(Gateway):
         if kind != _SESSION or not terminal.is_there():
             error.hint = "A token cannot show a new code: sign in (slurm-gateway login), and run this without --token-file and SLURM_GATEWAY_TOKEN."
             raise error
+        self.before_asking()
         terminal.tell(f"{self.url}: {error}")
         ask_again(lambda: self.stepup(code()))
         return self.token
@@ -305,3 +309,7 @@ def _ca(arguments: argparse.Namespace, kept: str | None) -> str | None:
 def _tell(pause: Pause) -> None:
     if pause.because is not None and sys.stderr.isatty():
         terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")
+
+
+def _nothing() -> None:
+    """Do nothing."""
