@@ -65,6 +65,8 @@ class PersonsGateway(Gateway):
     def __init__(self, person: Person, *, cluster: str | None = None, patience: float = 30.0) -> None:
         super().__init__(person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=tell)
         self.person = person
+        self.before_asking: Callable[[], None] = _nothing
+        """Called before somebody is asked in the middle of a command: what is drawn on the terminal has to make room."""
 
     def sign_in_anew(self) -> None:
         """Ask for password and code, and go on with the session that this gives; the one before it is ended."""
@@ -92,6 +94,7 @@ class PersonsGateway(Gateway):
         if not terminal.is_there():
             error.hint = self.person.way_back
             raise error
+        self.before_asking()
         terminal.tell(f"{self.person.site.url}: {error}")
         if error.reason == STALE and self.token is not None:
             ask_again(lambda: self.stepup(code()))
@@ -106,6 +109,7 @@ class PersonsGateway(Gateway):
         if not terminal.is_there() or not self._is_session(self.token):
             error.hint = "A token cannot show a new code: sign in (slurm-gateway login), and run this without --token-file and SLURM_GATEWAY_TOKEN."
             raise error
+        self.before_asking()
         terminal.tell(f"{self.url}: {error}")
         ask_again(lambda: self.stepup(code()))
         return self.token
@@ -318,3 +322,7 @@ def tell(pause: Pause) -> None:
     """Tell somebody at a terminal why they wait."""
     if pause.because is not None and sys.stderr.isatty():
         terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -76,13 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.status or arguments.dry_run:
         return _look(arguments, options)
     with person.gateway_of(arguments) as gateway, gateway.queue(arguments.folder, options) as queue:
-        return _run(queue, as_json=arguments.json)
+        return _run(gateway, queue, as_json=arguments.json)
 
 
-def _run(queue: Queue, *, as_json: bool) -> int:
+def _run(gateway: person.PersonsGateway, queue: Queue, *, as_json: bool) -> int:
     from gateway.cli.queue_screen import screen  # noqa: PLC0415 - as above
 
     told = screen(as_json=as_json)
+    gateway.before_asking = told.make_room
     counts: dict[str, int] = {}
     with _signals(queue) as caught, told:
         for event in queue:

@@ -11,7 +11,7 @@ from gateway.client.errors import printable
 from gateway.client.queue import story
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from gateway.client.queue import QueueEvent
 
@@ -29,6 +29,10 @@ class Screen(Protocol):
 
     def show(self, event: QueueEvent) -> None:
         """Show an event."""
+        ...
+
+    def make_room(self) -> None:
+        """Leave the terminal to somebody else until the next event."""
         ...
 
 
@@ -52,6 +56,9 @@ class Json:
         """Print an event."""
         sys.stdout.write(json.dumps(event.tree()) + "\n")
         sys.stdout.flush()
+
+    def make_room(self) -> None:
+        """Do nothing: there is nothing in the way."""
 
 
 class _Notes:
@@ -94,6 +101,9 @@ class Plain:
             sys.stderr.write(f"{note}\n")
             sys.stderr.flush()
 
+    def make_room(self) -> None:
+        """Do nothing: there is nothing in the way."""
+
 
 class Bar:
     """The same above a bar that stays the last line of the terminal; it is drawn when something happens, and never while something is asked."""
@@ -101,7 +111,6 @@ class Bar:
     def __init__(self) -> None:
         self._notes = _Notes()
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
         self._done = 0
         self._total = 0
         self._jobs: set[int] = set()
@@ -110,8 +119,13 @@ class Bar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Take the bar away; the next event draws it again."""
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
 
     def show(self, event: QueueEvent) -> None:
         """Print what there is to say of an event, above the bar."""
@@ -139,13 +153,14 @@ class Bar:
             self._done -= 1
 
     def _draw(self) -> None:
-        if self._bar is None or self._task is None:
+        if self._bar is None:
             from rich.console import Console  # noqa: PLC0415 - takes longer to load than the first answer to come
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415 - likewise
 
             columns = (TextColumn("Jobs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[in_slurm]} in Slurm"))
-            self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-            self._task = self._bar.add_task("", total=self._total, in_slurm=0)
+            drawn = Console(stderr=True)
+            self._bar = Progress(*columns, console=drawn, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._bar.add_task("", total=self._total, in_slurm=0)
             self._bar.start()
-        self._bar.update(self._task, total=max(self._total, self._done), completed=self._done, in_slurm=len(self._jobs))
+        self._bar.update(self._bar.task_ids[0], total=max(self._total, self._done), completed=self._done, in_slurm=len(self._jobs))
         self._bar.refresh()

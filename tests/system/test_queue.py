@@ -30,6 +30,8 @@ from tests.system.tmux import terminal
 
 USER = "carol"
 LIMIT = 60.0
+# What was on its way when a connection broke is known after a token's life and a while (slurm.token_lifetime, submissions.settle).
+LONG = 150.0
 FILES, IN_FLIGHT, KILLS = 200, 8, 20
 
 
@@ -179,6 +181,7 @@ No more jobs in queue"""
     assert [note for note in queue.notes if not note.startswith("slurm-job1.json: Brought up to the cluster's version: ")] == []
 
 
+@pytest.mark.timeout(240)
 def test_200_files_are_submitted_once_each_though_the_queue_is_killed_20_times(site: Site, trixie: Site, tmp_path: Path) -> None:
     """On both sites side by side, for most of it is waiting for Slurm."""
     seed = random.randrange(2**32)
@@ -208,6 +211,7 @@ def _killed_20_times(person: Person, moments: random.Random) -> None:
     assert len({line["job_id"] for line in told.values()}) == FILES
 
 
+@pytest.mark.timeout(240)
 def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folder: Path) -> None:
     names = fill(carol, folder, 12)
     with running(carol, folder, "--in-flight", "2") as queue:
@@ -215,10 +219,12 @@ def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folde
         for service in ("slurmrestd", "gateway", "slurmrestd", "gateway"):
             place = queue.wait_for(lambda line: line.startswith("Job Submitted: "), after=place)
             carol.site.demo("restart", service)
-        assert queue.ended() == 0, queue.notes
+        assert queue.ended(LONG) == 0, queue.notes
+    print("\n".join(queue.notes))
     assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 13)})
 
 
+@pytest.mark.timeout(240)
 def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -235,7 +241,7 @@ def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> N
                 cable.pull()
                 time.sleep(moments.uniform(0.0, 0.5))
                 cable.plug()
-            assert queue.ended() == 0, queue.notes
+            assert queue.ended(LONG) == 0, queue.notes
     assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 21)})
 
 
@@ -257,9 +263,9 @@ def test_on_a_terminal_a_session_that_ends_is_begun_anew_and_the_queue_goes_on(c
         screen.start("queue", folder, "--interval", "1s")
         screen.wait("Job Submitted: ")
         code = carol.site.fresh_code(USER)  # ends the session
-        screen.wait("Password of carol: ")
+        screen.wait("^Password of carol:")
         screen.type(carol.site.password(USER))
-        screen.wait("Code: ")
+        screen.wait("^Code:")
         screen.type(code)
         code, shown = screen.ended(LIMIT)
     assert (code, shown.splitlines()[-1]) == (0, shown.splitlines()[-1])
