@@ -166,7 +166,7 @@ def _path(said: str, url: str, cluster: str | None) -> str:
 
 def _headers(said: list[str]) -> dict[str, str]:
     """Return the headers that were asked for, by their names as HTTP/1.1 writes them; raise CommandError for those that are not ours to send."""
-    headers = {"Accept": "*/*"}
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
     for line in said:
         found = _HEADER.fullmatch(line)
         if found is None:

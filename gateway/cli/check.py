@@ -1,57 +1,34 @@
-"""``slurm-gateway check``: everything that is wrong with a configuration, at once; what ``serve`` would say, without serving."""
+"""``slurm-gateway check FILE``: everything that is wrong with a job file, without submitting it.
+
+It is judged for the newest version of the API that the cluster serves, by the description that the cluster gives of itself, after what the gateway
+would bring into its form. Without FILE, ``slurm-gateway check`` is for the gateway's administrators: it says everything that is wrong with the
+configuration that --config or SLURM_GATEWAY_CONFIG names.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
-from gateway import preflight
-from gateway.cli.configuration import EXIT_CONFIGURATION
-from gateway.cli.privileges import act_as_owner_of
-from gateway.config import Config, ConfigurationError, Parts, load
-from gateway.errors import CommandError
-from gateway.store.migrate import home
+from gateway.cli import person
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
-    parser = commands.add_parser("check", help="say everything that is wrong with a configuration", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the problems as a JSON list")
+    parser = commands.add_parser("check", help="say everything that is wrong with a job file, or with a configuration", description=__doc__)
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="a job file in JSON or YAML, or a batch script with #SBATCH lines; - is standard input"
+    )
+    person.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the problems; return 0 when there are none, else 3."""
-    if arguments.config is None:
-        raise CommandError("no configuration is named", "Give --config FILE, or set SLURM_GATEWAY_CONFIG.", exit_code=EXIT_CONFIGURATION)
-    found, config = _problems(arguments)
-    if arguments.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        for problem in found:
-            sys.stderr.write(f"{problem}\n")
-    if config is None or found:
-        raise CommandError(f"{arguments.config}: {len(found)} problem(s)", "Correct them, then check again.", exit_code=EXIT_CONFIGURATION)
-    if not arguments.json:
-        sys.stdout.write(f"{arguments.config}: nothing is wrong\n")
-    return 0
+    """Check a job file, or the configuration."""
+    if arguments.file is not None:
+        from gateway.cli import check_job  # noqa: PLC0415 - one of the two is for the server's host alone
 
+        return check_job.run(arguments)
+    from gateway.cli import check_configuration  # noqa: PLC0415 - likewise
 
-def _problems(arguments: argparse.Namespace) -> tuple[list[str], Config | None]:
-    try:
-        config = load(arguments.config)
-    except ConfigurationError as error:
-        # What its right sections name is looked at all the same: everything at once, not one thing after the other.
-        _judge_as_the_gateway(error.parts)
-        return [*map(str, error.problems), *preflight.problems_of(error.parts)], None
-    _judge_as_the_gateway(Parts.of(config))
-    return list(preflight.problems(config)), config
-
-
-def _judge_as_the_gateway(parts: Parts) -> None:
-    """See the files with the eyes of the one who will have to read them, not with root's, who may read all."""
-    folder = home(parts.store) if parts.store is not None else None
-    if folder is not None and folder.is_dir():
-        act_as_owner_of(folder)
+    return check_configuration.run(arguments)

@@ -29,8 +29,9 @@ _COMMANDS = {
     "login": "sign in with password and code",
     "logout": "end the session",
     "whoami": "say who you are signed in as, and until when",
-    "sites": "list the sites that you have signed in to, and choose the default one",
+    "sites": "list the sites that you signed in to, and choose the default one",
     "tokens": "make, list and revoke your personal tokens, for scripts and CI",
+    "check": "say all that is wrong with a job file, or with the configuration",
     "submit": "submit a job file or a batch script",
     "wait": "wait for the end of jobs",
     "queue": "submit the job files of a folder, one after the other",
@@ -42,16 +43,16 @@ _COMMANDS = {
     "partitions": "list partitions",
     "ping": "say whether Slurm answers",
     "api": "send any request, and print the answer as it came",
+    "completion": "have TAB complete in your shell",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
-    "check": "say everything that is wrong with a configuration",
     "directory": "say what the directory answers, step by step",
     "enroll": "give a user a second factor, or a ticket for one",
     "enroll-me": "give yourself a second factor, on a login node",
     "recovery": "give a user ten new recovery codes",
     "disenroll": "take a user's second factors away and end their sessions",
-    "users": "list the people that the gateway knows, unlock them, end what they have",
+    "users": "list the people that are known, unlock them, end what they have",
     "sessions": "list sessions and end them",
     "keys": "make, list and replace the keys that seal the second factors",
     "state": "back up and restore the store",
@@ -143,6 +144,10 @@ def _command(argv: Sequence[str]) -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` and return the exit code: 0 done, 1 refused or failed, 2 usage, 3 configuration."""
+    if "_ARGCOMPLETE" in os.environ:
+        from gateway.cli import completing  # noqa: PLC0415 - a shell asks, which is seldom
+
+        completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail

@@ -38,10 +38,10 @@ def document(job: Job) -> dict[str, Any]:
         "exit_code": job.exit_code if job.is_over else None,
         "submitted_at": stamp(job.submitted_at),
         "started_at": stamp(started(job)),
-        "ended_at": stamp(ended(job)),
+        "ended_at": stamp(job.ended_at),
         "time_limit": limit(job.time_limit),
         "array_job_id": job.array_job_id,
-        "het_job_id": _het(job)[0],
+        "het_job_id": job.het_job_id,
     }
 
 
@@ -77,14 +77,13 @@ def label(job: Job) -> str:
     """Return what people call a job: ``7``, a task or the tasks of an array ``7_3`` or ``7_[4-9]``, a part of a heterogeneous job ``7+1``."""
     if job.array_job_id is not None and job.array_task is not None:
         return f"{job.array_job_id}_{job.array_task if job.array_task.isdigit() else f'[{job.array_task}]'}"
-    first, offset = _het(job)
-    return str(job.id) if first is None else f"{first}+{offset}"
+    return str(job.id) if job.het_job_id is None else f"{job.het_job_id}+{job.het_offset or 0}"
 
 
 def order(job: Job) -> tuple[int, int, int]:
     """Return what a list of jobs is sorted by: as they were submitted, with the tasks of an array together."""
     task = job.array_task or ""
-    return (job.array_job_id or _het(job)[0] or job.id, int(task) if task.isdigit() else 2**31, job.id)
+    return (job.array_job_id or job.het_job_id or job.id, int(task) if task.isdigit() else 2**31, job.id)
 
 
 def where_or_why(job: Job) -> str | None:
@@ -102,14 +101,9 @@ def started(job: Job) -> float | None:
     return None if never or job.state in _WAITS else job.started_at
 
 
-def ended(job: Job) -> float | None:
-    """Return when a job ended; what Slurm tells of one that runs is when its time is over."""
-    return job.ended_at if job.is_over else None
-
-
 def limit(minutes: float | None) -> int | None:
     """Return a limit of time in minutes, None where there is none."""
-    return None if minutes is None or not 0 <= minutes < _ENDLESS else int(minutes)
+    return None if minutes is None else int(minutes)
 
 
 def details(job: Job, now: float) -> list[tuple[str, Cell]]:
@@ -129,7 +123,7 @@ def details(job: Job, now: float) -> list[tuple[str, Cell]]:
         ("Submitted", _when(job.submitted_at)),
         ("May start", _when(job.started_at) if job.state in _WAITS else None),
         ("Started", _when(started(job))),
-        ("Ended", _when(ended(job))),
+        ("Ended", _when(job.ended_at)),
         ("Ran for", _lasted(job, now)),
         ("Time limit", "none" if minutes is None else lasting(minutes * _MINUTE)),
         ("Nodes", job.nodes),
@@ -158,13 +152,8 @@ def _lasted(job: Job, now: float) -> str | None:
     begun = started(job)
     if begun is None:
         return None
-    end = ended(job) if job.is_over else now if job.state in _RUNS else None
+    end = job.ended_at if job.is_over else now if job.state in _RUNS else None
     return None if end is None else lasting(end - begun)
-
-
-def _het(job: Job) -> tuple[int | None, int]:
-    first = number(job.raw.get("het_job_id"))
-    return (None, 0) if not first else (int(first), int(number(job.raw.get("het_job_offset")) or 0))
 
 
 def _when(seconds: float | None) -> Cell:

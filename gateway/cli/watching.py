@@ -17,12 +17,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from gateway.cli import jobs as listing
 from gateway.cli import person, shown, terminal
 from gateway.cli.person import PersonsGateway
 from gateway.cli.table import document, stamp
+from gateway.client.asking import Pause
 from gateway.client.cluster import Job
 from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, RefusedError, UnreachableError, printable
 from gateway.client.gateway import Gateway
@@ -39,6 +40,9 @@ _AGAIN, _AGAIN_LONGEST = 1.0, 15.0
 _TICK = 1.0
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _NO_EVENTS = frozenset({403, 404, 405, 501})
+
+
+Heard: TypeAlias = "queue.Queue[Event | Pause | GatewayError | None]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +79,13 @@ class Seen:
 
 
 class Ears(threading.Thread):
-    """Hears one stream of events to its end, on a thread and a connection of its own; what it hears, and last why it ended, goes into ``heard``."""
+    """Hears events on a thread and a connection of its own; what it hears, each break, and last why it ended, goes into ``heard``."""
 
-    def __init__(self, gateway: Gateway, user: str | None, heard: queue.Queue[Event | GatewayError | None]) -> None:
+    def __init__(self, gateway: person.PersonsGateway, user: str | None, heard: Heard) -> None:
         super().__init__(daemon=True)
-        self._gateway = gateway
+        # Nobody can be asked here: that is the other thread's.
+        ca, cluster = gateway.person.site.ca, gateway.cluster
+        self._gateway = Gateway(gateway.url, token=gateway.token, ca=ca, cluster=cluster, patience=0.0, on_pause=heard.put)
         self._user = user
         self._heard = heard
 
@@ -221,7 +227,7 @@ class Watch:
         self._gateway = gateway
         self._view = view
         self._seen = Seen()
-        self._heard: queue.Queue[Event | GatewayError | None] = queue.Queue()
+        self._heard: Heard = queue.Queue()
         self._others = listing.whose_is_shown(arguments)
         self._between = _SOME_TOLD if self._others else _ALL_TOLD
         self._deaf = False
@@ -244,7 +250,7 @@ class Watch:
         """Begin to hear; the list is read once ``ready`` has come, so that nothing is missed between the two."""
         self._listen_at = float("inf")
         whose = None if self._arguments.all else self._arguments.user or self._gateway.username
-        Ears(_another(self._arguments, self._gateway), whose, self._heard).start()
+        Ears(self._gateway, whose, self._heard).start()
 
     def _hear(self, seconds: float) -> None:
         """Take in all that was heard, waiting so long for the first."""
@@ -256,7 +262,7 @@ class Watch:
         except queue.Empty:
             return
 
-    def _took(self, heard: Event | GatewayError | None) -> None:
+    def _took(self, heard: Event | Pause | GatewayError | None) -> None:
         if isinstance(heard, Event):
             if heard.kind == "ready":
                 self._pause = _AGAIN
@@ -267,8 +273,10 @@ class Watch:
                 self._view.say("")
             if heard.kind in {"ready", "reset", "job", "gone", "recovered"}:
                 self._look_at = time.monotonic()
-            return
-        self._lost(heard)
+        elif isinstance(heard, Pause):
+            self._view.say(f"{heard.because}; trying again in {heard.seconds:.0f} s.")
+        else:
+            self._lost(heard)
 
     def _lost(self, why: GatewayError | None) -> None:
         """Do what helps after the end of a stream: sign in again, come back, or do without."""
@@ -326,11 +334,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
-
-
-def _another(arguments: argparse.Namespace, gateway: PersonsGateway) -> Gateway:
-    """Return another connection to the same gateway, for a thread of its own, on which nobody can be asked."""
-    return Gateway(gateway.url, token=gateway.token, ca=person.person_of(arguments).site.ca, cluster=arguments.cluster, patience=0.0)
 
 
 def _passes(error: GatewayError) -> bool:

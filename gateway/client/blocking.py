@@ -7,7 +7,7 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -83,7 +83,7 @@ class Connection:
         finally:
             conversation.close()
 
-    def listen(self, conversation: Conversation[None]) -> Iterator[Event]:
+    def listen(self, conversation: Conversation[None]) -> Generator[Event, None, None]:
         """Carry ``conversation`` and yield what it tells, for as long as somebody listens; raise GatewayError."""
         stream = _Stream(self)
         try:

@@ -148,7 +148,7 @@ def test_the_seeds_session_word_by_word(person: Person, folder: Path) -> None:
         for number in (1, 2, 3):
             place = queue.wait_for(lambda line: line.startswith("Job Submitted: "), after=place)
             ids.append(queue.lines[place - 1].rpartition(" ")[2])
-            place = queue.wait_for(lambda line: line == f"Job still in progress: {ids[-1]}", after=place)  # noqa: B023 - asked at once
+            place = queue.wait_for(lambda line: line == f"Job still in progress: {ids[-1]}", after=place)
             Path(f"{gate}-{number}").touch()
         assert queue.ended() == 0
     # How often it looks is a matter of time.

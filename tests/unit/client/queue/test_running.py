@@ -63,7 +63,7 @@ def test_files_are_submitted_one_after_the_other_in_their_order(tmp_path: Path) 
     failing=st.sets(st.integers(0, 6), max_size=2),
     retries=st.integers(0, 1),
 )
-def test_killed_at_any_steps_nothing_is_lost_done_twice_or_out_of_order(  # noqa: PLR0917 - what hypothesis draws
+def test_killed_at_any_steps_nothing_is_lost_done_twice_or_out_of_order(
     monkeypatch: pytest.MonkeyPatch, files: int, in_flight: int, gaps: list[int], bad: set[int], refuse: set[int], failing: set[int], retries: int
 ) -> None:
     steps, slurm = Steps(), Slurm()
