@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,9 +264,9 @@ def _holder(handle: int) -> Holder:
     )
 
 
-def _write(handle: int, content: bytes, write: Callable[[int, bytes], int] = os.write) -> None:
+def _write(handle: int, content: bytes) -> None:
     while content:
-        content = content[write(handle, content) :]
+        content = content[os.write(handle, content) :]
 
 
 def _unwritable(path: Path, error: OSError) -> GatewayError:
