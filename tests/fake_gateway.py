@@ -80,6 +80,8 @@ class FakeGateway:
         known = self.known.get(token)
         if (method, path) == ("POST", "/auth/login"):
             return self._login(json.loads(body))
+        if path == "/health/live":
+            return 200, None, {}
         if known is None:
             return _refusal("token_refused" if token else "credentials_required")
         if path == "/auth/session":
@@ -163,7 +165,7 @@ def served() -> Iterator[FakeGateway]:
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, tree, headers = fake.answer(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-            said = b"" if tree is None else json.dumps(tree).encode()
+            said = json.dumps(tree).encode() if tree is not None else b"ok\n" if status == 200 else b""
             self.send_response_only(status)
             for name, value in {"Content-Type": "application/json", "X-Request-ID": "r-1", **headers}.items():
                 self.send_header(name, value)

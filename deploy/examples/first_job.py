@@ -1,7 +1,6 @@
 """From signing in to a finished job, in Python: python first_job.py https://slurm.example.org alice [/path/to/ca.pem]."""
 # ruff: noqa: INP001, S108 - it is run, not imported; /tmp is a folder that every cluster has
 
-import json
 import sys
 from getpass import getpass
 
@@ -21,7 +20,7 @@ url, user, *ca = sys.argv[1:]
 try:
     with Gateway(url, ca=ca[0] if ca else None) as gateway:
         gateway.login(user, getpass("Password: "), input("Code: "))
-        number = gateway.submit(json.dumps(JOB).encode()).job_id
+        number = gateway.submit(JOB).job_id
         print(f"Job {number} is submitted.")
         [job] = gateway.wait(number)
         print(f"Job {job.id}, {job.name}: {job.state}, exit code {job.exit_code}")

@@ -15,7 +15,7 @@ from .layout import Layout
 from .release import DEFAULT, RELEASES, Release
 from .site import ORDER
 from .trouble import Trouble
-from .up import up
+from .up import NO_ORIGIN, up
 
 PORTS = range(1, 65536)
 DEFAULT_STATE = "/var/lib/slurm-gateway-demo"
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="URL",
-        help="whose web pages may call the gateway from a browser, like http://127.0.0.1:8000; repeatable, and remembered",
+        help="whose web pages may call the gateway, like http://127.0.0.1:8000; repeatable, and remembered until others or 'none' are given",
     )
     add = commands.add_parser("packages", help="only install the Debian packages that the site needs, and those that are named")
     add.add_argument("--release", choices=tuple(RELEASES), default=DEFAULT, help="whose Slurm to have ready as well")
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _origin(text: str) -> str:
-    if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", text):
+    if text != NO_ORIGIN and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no origin: scheme, host and port as a browser sends them, and no path")
     return text
 

@@ -45,7 +45,7 @@ until grep -s . {home}/hello-*.out; do sleep 1; done
 # the same with the gateway's command, one line at a time: login asks for the password above and for the code that is printed before
 {demo} otp {PERSON} {state}
 {command} login {site} --ca {layout.ca} --user {PERSON}
-printf '%s\\n' '#!/bin/sh' '#SBATCH --job-name=again --chdir={home} --output=again.out' 'echo "Hello again from $(id -un)"' | {command} submit - --wait
+printf '%s\\n' '#!/bin/sh' '#SBATCH --chdir={home} --output=again.out' 'echo "Hello again from $(id -un)"' | {command} submit - --wait
 {command} jobs
 cat {home}/again.out
 {command} logout

@@ -22,6 +22,9 @@ from .site import PORTS, describe
 from .steps import Step, run_all, run_one
 from .trouble import Trouble
 
+NO_ORIGIN = "none"
+"""In the place of an origin: those that there were are forgotten."""
+
 
 def up(layout: Layout, release: str | None, port: int | None, python: Path | None, origins: Sequence[str] = ()) -> int:
     """Bring the site up, repair what is down, or find that all is well; ``origins`` take the place of those that it had, if there are any."""
@@ -65,7 +68,7 @@ def settle_release(memory: Memory, wanted: str | None) -> None:
 def _settle_origins(memory: Memory, wanted: Sequence[str]) -> None:
     if wanted:
         with memory.change() as record:
-            record.origins = list(dict.fromkeys(wanted))
+            record.origins = [origin for origin in dict.fromkeys(wanted) if origin != NO_ORIGIN]
 
 
 def _clear(memory: Memory) -> None:

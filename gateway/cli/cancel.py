@@ -16,7 +16,7 @@ from gateway.cli import job, jobids, person, shown, terminal
 from gateway.cli.jobs import words
 from gateway.cli.table import document
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError
+from gateway.client.errors import GatewayError, JobForgottenError
 from gateway.client.gateway import Gateway
 from gateway.errors import CommandError
 
@@ -101,9 +101,7 @@ def _would(gateway: Gateway, wanted: jobids.JobId) -> Outcome:
     """Say what a cancellation would meet."""
     try:
         jobs = job.find(gateway, wanted)
-    except CommandError as error:
-        return _unknown(wanted, error)
-    except GatewayError as error:
+    except (CommandError, GatewayError) as error:
         return _failed(wanted, error)
     going = [found for found in jobs if not found.is_over]
     if not going:
@@ -119,9 +117,7 @@ def _cancel(gateway: Gateway, wanted: jobids.JobId) -> Outcome:
             return Outcome(job=str(wanted), result="ended", state=before[0].state, message=f"had ended already ({before[0].state})")
         gateway.cancel(wanted.job if wanted.is_whole else str(wanted))
         after = [found for found in wanted.of(gateway.job(wanted.job)) if not found.is_over and not _GOING & {found.state, *found.flags}]
-    except CommandError as error:
-        return _unknown(wanted, error)
-    except GatewayError as error:
+    except (CommandError, GatewayError) as error:
         return _failed(wanted, error)
     if not after:
         return Outcome(job=str(wanted), result="cancelled", state="CANCELLED", message="cancelled")
@@ -139,11 +135,12 @@ def _kept(gateway: Gateway, wanted: jobids.JobId, found: Job) -> Outcome:
     return Outcome(job=str(wanted), result="kept", state=found.state, reason="not_cancelled", message=message, hint=hint)
 
 
-def _unknown(wanted: jobids.JobId, error: CommandError) -> Outcome:
-    return Outcome(job=str(wanted), result="unknown", reason="unknown_job", message=error.message, hint=error.hint)
-
-
-def _failed(wanted: jobids.JobId, error: GatewayError) -> Outcome:
+def _failed(wanted: jobids.JobId, error: CommandError | GatewayError) -> Outcome:
+    """Say that there is no such job, or no such task of it, or why the question was refused."""
+    if isinstance(error, CommandError):
+        return Outcome(job=str(wanted), result="unknown", reason="unknown_task", message=error.message, hint=error.hint)
+    if isinstance(error, JobForgottenError):
+        return Outcome(job=str(wanted), result="unknown", reason=error.reason, message=str(error), hint=error.hint)
     return Outcome(job=str(wanted), result="failed", reason=error.reason, message=f"was not cancelled: {error}", hint=error.hint)
 
 

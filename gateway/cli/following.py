@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.cli import terminal
-from gateway.client.asking import Answer
-from gateway.client.calls import Where
-from gateway.client.cluster import Job, items
-from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, printable
+from gateway.client.cluster import Job
+from gateway.client.errors import GatewayError, RefusedError, UnreachableError, WaitTimeoutError, printable
 
 TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
-_NOT_FOUND = 404
 _ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
-_AWAY_FIRST, _AWAY_LONGEST = 1.0, 30.0
+_AWAY_FIRST, _AWAY_LONGEST = 1.0, 10.0
 # What is said of the whole, and passes.
 _PASSES = frozenset(
     {
@@ -41,14 +38,11 @@ _PASSES = frozenset(
 )
 
 
-class Asked(Protocol):
+class Waits(Protocol):
     """What is needed of a gateway."""
 
-    def call(self, method: str, path: str, *, query: Sequence[tuple[str, str]] = ()) -> Answer:
-        """Return the answer to a request."""
-
-    def job(self, job_id: int) -> list[Job]:
-        """Return a job, from accounting if slurmctld has forgotten it."""
+    def wait(self, *job_ids: int, until: str = "finished", timeout: float | None = None) -> list[Job]:
+        """Return a job when it has changed; raise WaitTimeoutError with it when the time is up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,20 +82,18 @@ class TimeUpError(GatewayError):
 
 
 class Follower:
-    """Waits for jobs at one gateway; ``cluster`` is the one that is asked, ``timeout`` is in seconds, None for ever."""
+    """Waits for jobs at one gateway, which has no patience of its own; ``timeout`` is in seconds, None for ever."""
 
     def __init__(
         self,
-        gateway: Asked,
+        gateway: Waits,
         *,
-        cluster: str | None,
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         live: bool | None = None,
     ) -> None:
         self._gateway = gateway
-        self._where = Where(cluster=cluster)
         self._clock = clock
         self._sleep = sleep
         self._begun = clock()
@@ -166,20 +158,16 @@ class Follower:
                     raise
                 self._clear()
                 if pause == _AWAY_FIRST:
-                    terminal.say(f"{error}; waiting for that to pass.")
+                    terminal.say(f"{error}; waiting until that is over.")
                 self._look_at_the_clock([job_id])
-                self._sleep(pause)
+                self._sleep(max(pause, error.retry_after or 0.0))
                 pause = min(2 * pause, _AWAY_LONGEST)
 
     def _job(self, job_id: int, wait: int) -> list[Job]:
-        query = [("wait", str(wait)), ("until", "changed")] if wait else []
         try:
-            answer = self._gateway.call("GET", self._where.slurm(f"job/{job_id}"), query=query)
-        except SlurmRefusedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return self._gateway.job(job_id)
-        return [Job.of(item) for item in items(answer.json(), "jobs")]
+            return self._gateway.wait(job_id, until="changed", timeout=wait)
+        except WaitTimeoutError as still:
+            return list(still.jobs)
 
     def _tell(self, job_id: int, jobs: Sequence[Job], *, alone: bool) -> None:
         """Say how a job stands."""
@@ -198,7 +186,8 @@ class Follower:
 
         width = shutil.get_terminal_size().columns - 1
         self._line = text[:width]
-        sys.stderr.write(f"\r\x1b[K{self._line}")
+        # The cursor stays at the beginning, where anything else that is said begins.
+        sys.stderr.write(f"\r\x1b[K{self._line}\r")
         sys.stderr.flush()
 
     def _clear(self) -> None:

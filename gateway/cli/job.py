@@ -10,11 +10,8 @@ from typing import Any
 from gateway.cli import jobids, person, shown
 from gateway.cli.table import document
 from gateway.client.cluster import Job
-from gateway.client.errors import SlurmRefusedError
 from gateway.client.gateway import Gateway
 from gateway.errors import CommandError
-
-NOT_FOUND = 404
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -42,19 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def unknown(wanted: jobids.JobId) -> CommandError:
-    """Return the refusal for a job that is not there."""
-    return CommandError(f"Slurm knows no job {wanted}", "'slurm-gateway jobs' lists yours; Slurm forgets finished ones after some minutes.")
-
-
 def find(gateway: Gateway, wanted: jobids.JobId) -> list[Job]:
     """Return what Slurm shows of a job; raise GatewayError, or CommandError for a task or part that there is not."""
-    try:
-        everything = shown.sort(gateway.job(wanted.job))
-    except SlurmRefusedError as error:
-        if error.status == NOT_FOUND:
-            raise unknown(wanted) from error
-        raise
+    everything = shown.sort(gateway.job(wanted.job))
     jobs = wanted.of(everything)
     if not jobs:
         there = ", ".join(map(shown.label, everything)) or "nothing of it"

@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.client.cluster import Job, number
+from gateway.client.cluster import Job
 from gateway.errors import CommandError
 
 _WRITTEN = re.compile(r"(?P<job>[0-9]{1,10})(?:_(?P<task>[0-9]{1,10})|\+(?P<part>[0-9]{1,6}))?", re.ASCII)
@@ -41,7 +41,7 @@ class JobId:
         if self.task is not None:
             tasks = None if job.array_task is None else tasks_of(job.array_task)
             return job.array_task is not None and (tasks is None or self.task in tasks)
-        return self.part is None or self.part == number(job.raw.get("het_job_offset"))
+        return self.part is None or self.part == job.het_offset
 
 
 def job_id(text: str) -> JobId:
@@ -61,9 +61,8 @@ def whole_or_tasks(jobs: Iterable[Job], others: Iterable[Job]) -> Iterator[JobId
     """
     shared = {job.array_job_id for job in others}
     for job in jobs:
-        first = number(job.raw.get("het_job_id"))
         if job.array_job_id is None or job.array_task is None:
-            yield JobId(job=int(first) if first else job.id)
+            yield JobId(job=job.het_job_id or job.id)
         elif job.array_job_id not in shared:
             yield JobId(job=job.array_job_id)
         else:

@@ -14,12 +14,15 @@ from typing import Any
 from gateway.cli import person, terminal
 from gateway.client.address import Address
 from gateway.client.calls import SignedIn
-from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, NotUnderstoodError, RefusedError, UnreachableError
+from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError
 from gateway.client.gateway import Gateway
 from gateway.client.sites import DEFAULT, Site, Sites, check_name
 from gateway.errors import CommandError
 from gateway.secret import Secret
 
+# Seconds: whoever mistyped the address shall not wait long to hear of it.
+_PATIENCE = 5.0
+_ALIVE = b"ok"
 _NO_TERMINAL = (
     "there is no terminal to ask for password and code",
     "Where nobody is there to be asked, as in CI, set SLURM_GATEWAY_TOKEN or give --token-file: 'slurm-gateway tokens create' makes a token.",
@@ -46,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(*_NO_TERMINAL)
     sites.prepare()  # before a code is used up for nothing
     if site.keyring:
-        sites.open_keyring()
+        sites.open_keyring().get(name)
     before = _before(sites, name)
-    with Gateway(site.url, ca=site.ca) as gateway:
+    with Gateway(site.url, ca=site.ca, patience=_PATIENCE, on_pause=person.tell) as gateway:
         _meet(gateway)
         asked = "User: " if site.username is None else f"User [{site.username}]: "
         signed_in = person.sign_in(gateway, arguments.user or terminal.line(asked, site.username))
@@ -65,11 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def full_url(said: str) -> str:
-    """Return the address that was meant: https is what nobody has to type. Raise GatewayError for what is none."""
-    return Address.of(said if "://" in said else f"https://{said}").url
-
-
 def _site(arguments: argparse.Namespace, sites: Sites) -> tuple[str, Site]:
     """Return the name and the site that the command line means: a new one, or one that is kept, with what is said anew of it."""
     said = arguments.url or (None if arguments.site else os.environ.get("SLURM_GATEWAY_URL"))
@@ -77,7 +75,7 @@ def _site(arguments: argparse.Namespace, sites: Sites) -> tuple[str, Site]:
     if said is None:
         name, kept = sites.site(arguments.site)
         return name, replace(kept, ca=person.absolute(arguments.ca) or kept.ca, keyring=arguments.keyring or kept.keyring)
-    url = full_url(said)
+    url = person.full_url(said)
     known = sites.by_url(url)
     name = check_name(arguments.site or (known[0] if known is not None else _free(names, url)))
     same = sites.site(name)[1] if name in names else None
@@ -110,15 +108,12 @@ def _before(sites: Sites, name: str) -> tuple[Site, Secret] | None:
 def _meet(gateway: Gateway) -> None:
     """Look whether a gateway is there, before anybody types a password; raise GatewayError."""
     try:
-        gateway.call("GET", "/auth/session")
-    except RefusedError as error:
-        if error.reason in SIGN_IN_AGAIN:
-            return  # it asks who we are, as it should
-        raise
-    except UnreachableError:
+        if gateway.call("GET", "/health/live").body.strip() == _ALIVE:
+            return
+    except (RefusedError, UnreachableError):
         raise
     except GatewayError:
-        pass
+        pass  # it speaks HTTP, and that is all that there is to say
     raise NotUnderstoodError(f"{gateway.url} answers, but is no gateway", hint="Check the address: your administrators told you one.")
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from gateway.cli import terminal
 from gateway.client import calls
+from gateway.client.address import Address
 from gateway.client.asking import Answer, Ask, Pause
 from gateway.client.calls import SignedIn
 from gateway.client.errors import STALE, GatewayError, NotSignedInError, NotUnderstoodError, RefusedError
@@ -46,16 +47,23 @@ class Person:
     @property
     def login(self) -> str:
         """The command line that signs in."""
-        return login_line(self.sites, self.name, self.site)
+        if self.name is None:
+            return f"slurm-gateway login {self.site.url}"
+        return "slurm-gateway login" if self.name == self.sites.default() else f"slurm-gateway login --site {self.name}"
+
+    @property
+    def way_back(self) -> str:
+        """What to do when the token is dead."""
+        if self.name is not None:
+            return f"Sign in again: {self.login}"
+        return "Give another one: --token-file or SLURM_GATEWAY_TOKEN; 'slurm-gateway tokens create' makes one."
 
 
 class PersonsGateway(Gateway):
     """The gateway as a command has it, which knows whom it acts for; a session that has ended is begun anew where somebody can be asked."""
 
     def __init__(self, person: Person, *, cluster: str | None = None, patience: float = 30.0) -> None:
-        super().__init__(
-            person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=_tell
-        )
+        super().__init__(person.site.url, token=person.token, ca=person.site.ca, cluster=cluster, patience=patience, prove=self._prove, on_pause=tell)
         self.person = person
 
     def sign_in_anew(self) -> None:
@@ -82,7 +90,7 @@ class PersonsGateway(Gateway):
         if error.reason != STALE and (fresher := self._fresher()) is not None:
             return fresher
         if not terminal.is_there():
-            error.hint = f"Sign in again: {self.person.login}"
+            error.hint = self.person.way_back
             raise error
         terminal.tell(f"{self.person.site.url}: {error}")
         if error.reason == STALE and self.token is not None:
@@ -93,16 +101,19 @@ class PersonsGateway(Gateway):
     def _prove_given(self, error: GatewayError) -> Secret:
         """Answer a refusal of a token that was given, not kept: a session's may show a new code, a personal token cannot do anything."""
         if error.reason != STALE or self.token is None:
-            error.hint = "Give another one: --token-file or SLURM_GATEWAY_TOKEN; 'slurm-gateway tokens create' makes one."
+            error.hint = self.person.way_back
             raise error
-        with Gateway(self.url, token=self.token, ca=self.person.site.ca) as same:
-            kind = same.session().kind
-        if kind != _SESSION or not terminal.is_there():
+        if not terminal.is_there() or not self._is_session(self.token):
             error.hint = "A token cannot show a new code: sign in (slurm-gateway login), and run this without --token-file and SLURM_GATEWAY_TOKEN."
             raise error
         terminal.tell(f"{self.url}: {error}")
         ask_again(lambda: self.stepup(code()))
         return self.token
+
+    def _is_session(self, token: Secret) -> bool:
+        """Tell whether a token is a session's; another connection asks, for this one is in the middle of something."""
+        with Gateway(self.url, token=token, ca=self.person.site.ca) as same:
+            return same.session().kind == _SESSION
 
     def _signed_in_again(self) -> Secret:
         """Ask for what signing in needs, of the same person, and keep the new token."""
@@ -156,8 +167,8 @@ def person_of(arguments: argparse.Namespace) -> Person:
     """Return whom the command line, the environment and the kept sites name."""
     sites = Sites.of(os.environ)
     given = _given(arguments)
-    url = os.environ.get("SLURM_GATEWAY_URL", "").rstrip("/")
-    if url and not arguments.site:
+    url = None if arguments.site or not os.environ.get("SLURM_GATEWAY_URL") else full_url(os.environ["SLURM_GATEWAY_URL"])
+    if url is not None:
         kept = None if given is not None else sites.by_url(url)
         if given is None and kept is None:
             raise NotSignedInError(f"not signed in at {url}", hint=f"Sign in first: slurm-gateway login {url}")
@@ -180,6 +191,9 @@ def gateway_of(arguments: argparse.Namespace, *, patience: float = 30.0) -> Iter
     if person.token is None and not terminal.is_there():
         raise NotSignedInError(f"not signed in at {person.site.url}", hint=f"Sign in first: {person.login}")
     with PersonsGateway(person, cluster=getattr(arguments, "cluster", None), patience=patience) as gateway:
+        if person.token is None:
+            terminal.tell(f"{person.site.url}: not signed in")
+            gateway.sign_in_anew()
         yield gateway
 
 
@@ -244,11 +258,9 @@ def end(site: Site, token: Secret | None) -> GatewayError | None:
     return None
 
 
-def login_line(sites: Sites, name: str | None, site: Site) -> str:
-    """Return the command line that signs in at a site."""
-    if name is None:
-        return f"slurm-gateway login {site.url}"
-    return "slurm-gateway login" if name == sites.default() else f"slurm-gateway login --site {name}"
+def full_url(said: str) -> str:
+    """Return the address that was meant: https is what nobody has to type. Raise GatewayError for what is none."""
+    return Address.of(said if "://" in said else f"https://{said}").url
 
 
 def absolute(path: Path | None) -> str | None:
@@ -302,6 +314,7 @@ def _ca(arguments: argparse.Namespace, kept: str | None) -> str | None:
     return absolute(arguments.ca) or kept or os.environ.get("SLURM_GATEWAY_CA") or None
 
 
-def _tell(pause: Pause) -> None:
+def tell(pause: Pause) -> None:
+    """Tell somebody at a terminal why they wait."""
     if pause.because is not None and sys.stderr.isatty():
         terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")

@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gateway.client.errors import printable
 from gateway.client.queue import story
 
 if TYPE_CHECKING:
@@ -54,20 +55,21 @@ class Json:
 
 
 class _Notes:
-    """Says of many jobs only once what was changed in each of them."""
+    """What a person is told beside the story; of what was changed in many files, each thing once."""
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, ...]] = set()
+        self._said: set[str] = set()
 
     def of(self, event: QueueEvent) -> str | None:
-        """Return what a person is told of an event beside the story."""
-        note = story.note(event)
-        if note is None or event.kind != "submitted" or event.notes is None:
-            return note
-        if event.notes in self._said:
-            return None
-        self._said.add(event.notes)
-        return f"{note} (said of the first such file)"
+        """Return what there is to say of an event."""
+        if event.kind != "submitted":
+            return story.note(event)
+        from gateway.cli import repairs  # noqa: PLC0415 - after an answer has come
+
+        said = [printable(note) for note in (*(event.notes or ()), *repairs.sentences(event.repaired or ()))]
+        new = [note for note in said if note not in self._said]
+        self._said.update(new)
+        return "\n".join(f"{printable(event.file or '')}: {note}" for note in new) or None
 
 
 class Plain:

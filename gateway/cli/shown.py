@@ -41,7 +41,7 @@ def document(job: Job) -> dict[str, Any]:
         "ended_at": stamp(ended(job)),
         "time_limit": limit(job.time_limit),
         "array_job_id": job.array_job_id,
-        "het_job_id": _het(job)[0],
+        "het_job_id": job.het_job_id,
     }
 
 
@@ -77,14 +77,13 @@ def label(job: Job) -> str:
     """Return what people call a job: ``7``, a task or the tasks of an array ``7_3`` or ``7_[4-9]``, a part of a heterogeneous job ``7+1``."""
     if job.array_job_id is not None and job.array_task is not None:
         return f"{job.array_job_id}_{job.array_task if job.array_task.isdigit() else f'[{job.array_task}]'}"
-    first, offset = _het(job)
-    return str(job.id) if first is None else f"{first}+{offset}"
+    return str(job.id) if job.het_job_id is None else f"{job.het_job_id}+{job.het_offset or 0}"
 
 
 def order(job: Job) -> tuple[int, int, int]:
     """Return what a list of jobs is sorted by: as they were submitted, with the tasks of an array together."""
     task = job.array_task or ""
-    return (job.array_job_id or _het(job)[0] or job.id, int(task) if task.isdigit() else 2**31, job.id)
+    return (job.array_job_id or job.het_job_id or job.id, int(task) if task.isdigit() else 2**31, job.id)
 
 
 def where_or_why(job: Job) -> str | None:
@@ -160,11 +159,6 @@ def _lasted(job: Job, now: float) -> str | None:
         return None
     end = ended(job) if job.is_over else now if job.state in _RUNS else None
     return None if end is None else lasting(end - begun)
-
-
-def _het(job: Job) -> tuple[int | None, int]:
-    first = number(job.raw.get("het_job_id"))
-    return (None, 0) if not first else (int(first), int(number(job.raw.get("het_job_offset")) or 0))
 
 
 def _when(seconds: float | None) -> Cell:

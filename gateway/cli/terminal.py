@@ -60,17 +60,20 @@ def hidden(question: str) -> Secret:
     import termios  # noqa: PLC0415 - few commands ask
 
     with _asking() as (reading, writing):
-        shown = termios.tcgetattr(reading)
-        dark = shown[:]
-        dark[3] &= ~termios.ECHO
         try:
-            # What was typed before the question was there is not its answer, and was echoed.
-            termios.tcsetattr(reading, termios.TCSAFLUSH, dark)
-            _write(writing, question)
-            typed = _typed(reading, writing)
-        finally:
-            termios.tcsetattr(reading, termios.TCSAFLUSH, shown)
-            _write(writing, "\n")
+            shown = termios.tcgetattr(reading)
+            dark = shown[:]
+            dark[3] &= ~termios.ECHO
+            try:
+                # What was typed before the question was there is not its answer, and was echoed.
+                termios.tcsetattr(reading, termios.TCSAFLUSH, dark)
+                _write(writing, question)
+                typed = _typed(reading, writing)
+            finally:
+                termios.tcsetattr(reading, termios.TCSAFLUSH, shown)
+                _write(writing, "\n")
+        except termios.error as error:
+            raise CommandError("the terminal does not hide what is typed", _NOBODY) from error
         return Secret(_something(_text(typed)).encode())
 
 

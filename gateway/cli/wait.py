@@ -9,14 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 from gateway.cli import person, terminal
+from gateway.client.errors import UnreachableError
 from gateway.errors import CommandError
 
 INTERRUPTED = 130
 _USAGE = 2
 _MOST = 2**32 - 1
+_LIKELY = 3600  # as for submit --wait
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -36,9 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     job_ids = [_number(word) for word in arguments.jobs]
     timeout = None if arguments.timeout is None else times.duration(arguments.timeout)
     ended: list[Ended] = []
-    with person.gateway_of(arguments) as gateway:
+    with person.gateway_of(arguments, patience=0) as gateway:
         try:
-            for one in Follower(gateway, cluster=arguments.cluster, timeout=timeout).follow(job_ids):
+            with suppress(UnreachableError):  # which is waited for below
+                person.renew_if_short(gateway, _LIKELY if timeout is None else min(timeout, _LIKELY))
+            for one in Follower(gateway, timeout=timeout).follow(job_ids):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
                 sys.stdout.flush()

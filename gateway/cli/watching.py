@@ -244,7 +244,7 @@ class Watch:
         """Begin to hear; the list is read once ``ready`` has come, so that nothing is missed between the two."""
         self._listen_at = float("inf")
         whose = None if self._arguments.all else self._arguments.user or self._gateway.username
-        Ears(_another(self._arguments, self._gateway), whose, self._heard).start()
+        Ears(self._gateway.sibling(), whose, self._heard).start()
 
     def _hear(self, seconds: float) -> None:
         """Take in all that was heard, waiting so long for the first."""
@@ -326,11 +326,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
-
-
-def _another(arguments: argparse.Namespace, gateway: PersonsGateway) -> Gateway:
-    """Return another connection to the same gateway, for a thread of its own, on which nobody can be asked."""
-    return Gateway(gateway.url, token=gateway.token, ca=person.person_of(arguments).site.ca, cluster=arguments.cluster, patience=0.0)
 
 
 def _passes(error: GatewayError) -> bool:

@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             answer = gateway.call("GET", "/auth/session")
         except GatewayError as error:
-            if error.reason in SIGN_IN_AGAIN and who.name is not None:
-                error.hint = f"Sign in again: {who.login}"
+            if error.reason in SIGN_IN_AGAIN:
+                error.hint = who.way_back
             raise
     tree = {"site": who.name, "url": who.site.url, **person.document(answer)}
     if arguments.json:

@@ -3,7 +3,7 @@
 ``errors`` · ``address`` · ``news`` (events as they come) → ``asking`` (conversations, without I/O) → ``patience`` (what is sent again) →
 ``calls`` (one conversation a question), ``cluster`` (jobs, nodes, partitions of any version), ``listening`` (to events) → ``questions`` (what one
 asks through a gateway, blocking or not) → ``blocking`` (the connection), ``gateway`` (``Gateway``) and ``awaiting`` (both of them with ``await``) ·
-``sites`` (who is signed in where) · ``jobfile``.
+``files`` (that are their owner's alone), ``keyring`` → ``sites`` (who is signed in where) · ``jobfile``.
 """
 
 from __future__ import annotations

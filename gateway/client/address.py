@@ -32,6 +32,9 @@ class Address:
     def of(cls, url: str) -> Address:
         """Return the address that ``url`` names; raise GatewayError for one that no token may be sent to."""
         url = url.strip()
+        # Before anything that shows it.
+        if "@" in url:
+            raise _refused("the address has a user name or a password in it", "Leave it out: https://gateway.example.org. Signing in asks for it.")
         if len(url) > _LONGEST or any(not character.isprintable() or character.isspace() for character in url):
             raise _refused(f"{url[:80]!r} is no address", _HINT)
         try:
@@ -39,8 +42,6 @@ class Address:
             host, port = parts.hostname, parts.port
         except ValueError:
             raise _refused(f"{url} is no address", _HINT) from None
-        if "@" in parts.netloc:
-            raise _refused("the address has a user name or a password in it", "Leave it out: https://gateway.example.org. Signing in asks for it.")
         if not host or port == 0 or parts.scheme not in {"https", "http"} or parts.query or parts.fragment:
             raise _refused(f"{url} is no https:// address", _HINT)
         if parts.scheme == "http" and host not in _LOOPBACK:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from functools import update_wrapper
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, update_wrapper
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -21,10 +22,14 @@ from gateway.client.asking import LARGEST, Answer, Ask, Conversation, More, Paus
 from gateway.client.blocking import AGENT, CONNECT, KEPT_FOR, LONGEST, broken, no_http, not_connected
 from gateway.client.calls import LATEST, Where
 from gateway.client.errors import GatewayError, UnreachableError
+from gateway.client.gateway import Gateway
 from gateway.client.news import Event
 from gateway.client.patience import Patience
 from gateway.client.questions import Standing
 from gateway.secret import Secret
+
+if TYPE_CHECKING:
+    from gateway.client.queue import Options, Queue, QueueEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,7 +78,7 @@ class AsyncConnection:
         finally:
             conversation.close()
 
-    async def listen(self, conversation: Conversation[None]) -> AsyncIterator[Event]:
+    async def listen(self, conversation: Conversation[None]) -> AsyncGenerator[Event, None]:
         """Carry ``conversation`` and yield what it tells, for as long as somebody listens; raise GatewayError."""
         stream = _Stream(self)
         try:
@@ -271,10 +276,10 @@ def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Cal
     return method
 
 
-def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[AsyncGateway, P], AsyncIterator[Event]]:
+def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[AsyncGateway, P], AsyncGenerator[Event, None]]:
     """Make a method of a question whose answer is a stream of events."""
 
-    def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Event]:
+    def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
         return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
     update_wrapper(method, question)
@@ -311,6 +316,8 @@ class AsyncGateway:
         secret = questions.token_of(token)
         self._connection = AsyncConnection(address, trust=context, proxy=proxy, token=secret, largest=largest, prove=prove, on_pause=on_pause)
         self._standing = Standing(self._connection, Where(cluster=cluster, version=version, patience=Patience(seconds=patience)))
+        self._blocking = partial(Gateway, url, ca=ca, cluster=cluster, version=version, patience=patience, largest=largest)
+        self._prove = prove
 
     @classmethod
     def from_site(cls, name: str | None = None, *, cluster: str | None = None, version: str = LATEST, patience: float = 30.0) -> Self:
@@ -337,6 +344,16 @@ class AsyncGateway:
     def token(self) -> Secret | None:
         """The token that requests go with."""
         return self._connection.token
+
+    @property
+    def known_username(self) -> str | None:
+        """Who we are, if that is known without asking."""
+        return self._standing.username
+
+    @property
+    def cluster(self) -> str | None:
+        """The cluster that is asked, None for the gateway's default one."""
+        return self._standing.where.cluster
 
     # Signing in.
 
@@ -365,3 +382,39 @@ class AsyncGateway:
     submit = _asked(questions.submit)
     wait = _asked(questions.wait)
     events = _heard(questions.events)
+    recorded = _asked(questions.recorded)
+
+    @property
+    def submission_path(self) -> str:
+        """Where submissions go; a key belongs to it."""
+        return self._standing.where.slurm("job/submit")
+
+    async def queue(self, folder: Path | str, options: Options | None = None) -> AsyncGenerator[QueueEvent, None]:
+        """Submit the job files in ``folder``, each once, in a thread of their own, and yield what happens; left early, it stops, and can go on."""
+        loop = asyncio.get_running_loop()
+
+        def prove(error: GatewayError) -> Secret:
+            if self._prove is None:
+                raise error
+            return asyncio.run_coroutine_threadsafe(_awaited(self._prove(error)), loop).result()
+
+        with ThreadPoolExecutor(1, "slurm-gateway-queue") as thread, self._blocking(token=self.token, prove=prove) as gateway:
+            queue = await loop.run_in_executor(thread, gateway.queue, folder, options)
+            events = iter(queue)
+            try:
+                while (event := await loop.run_in_executor(thread, next, events, None)) is not None:
+                    yield event
+            finally:
+                queue.stop()
+                # What it is at is brought to its end first, and nothing of it is lost: the next one goes on.
+                await loop.run_in_executor(thread, _end, queue, events)
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _end(queue: Queue, events: Iterator[QueueEvent]) -> None:
+    if isinstance(events, Generator):
+        events.close()
+    queue.close()

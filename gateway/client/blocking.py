@@ -7,8 +7,8 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,6 +65,7 @@ class Connection:
         self._on_pause = on_pause
         self._kept: http.client.HTTPConnection | None = None
         self._kept_since = 0.0
+        self._heard: socket.socket | None = None
 
     def carry(self, conversation: Conversation[T]) -> T:
         """Carry ``conversation`` to its end and return what it was for; raise GatewayError."""
@@ -82,7 +83,7 @@ class Connection:
         finally:
             conversation.close()
 
-    def listen(self, conversation: Conversation[None]) -> Iterator[Event]:
+    def listen(self, conversation: Conversation[None]) -> Generator[Event, None, None]:
         """Carry ``conversation`` and yield what it tells, for as long as somebody listens; raise GatewayError."""
         stream = _Stream(self)
         try:
@@ -128,9 +129,16 @@ class Connection:
             self._kept.close()
             self._kept = None
 
+    def hang_up(self) -> None:
+        """End the stream that another thread listens to, at once: its next piece is the error of a connection that broke off."""
+        if self._heard is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self._heard, socket.SHUT_RDWR)  # of what is below TLS, which only the thread that reads may touch
+
     def open(self, question: Ask) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """Send one request on a connection of its own; return that and the answer, of which the head has come. Raise GatewayError."""
         connection = self._connect()
+        self._heard = connection.sock
         try:
             return connection, self._response(connection, question, longest=float("inf"))
         except BaseException:

@@ -29,6 +29,8 @@ WAIT = 50
 LATEST = "latest"
 _WAITED = "x-gateway-waited"
 _NO_CONTENT, _NOT_FOUND = 204, 404
+# A job, tasks of an array, or a part of a heterogeneous job; nothing else, or it might be the path of another call.
+_JOBS = re.compile(r"[0-9]{1,10}(?:_[0-9\[][0-9,\[\]%:-]*|\+[0-9]+)?")
 _ALREADY_ENDED = 2021  # ESLURM_ALREADY_DONE in slurm/slurm_errno.h
 _SERVED = re.compile(rb'"\\?/slurm\\?/v0\.0\.([0-9]{1,4})\\?/')
 
@@ -302,6 +304,10 @@ def cancel(job_id: int | str, where: Where) -> Conversation[None]:
 
     Raise SlurmRefusedError where it could not be done.
     """
+    if _JOBS.fullmatch(str(job_id)) is None:
+        raise GatewayError(
+            f"{str(job_id)!r} is no number of a job", hint="Give a number, as 7, or one of an array's tasks, as 7_3.", reason="bad_request"
+        )
     try:
         answer = yield from ask(Ask(method="DELETE", path=where.slurm(f"job/{quote(str(job_id), safe='')}"), repeatable=True), where.patience)
     except SlurmRefusedError as error:
@@ -386,7 +392,11 @@ def wait(job_id: int, where: Where, *, until: str = "finished", seconds: int = W
 
 
 def _jobs_in(answer: Answer) -> list[Job]:
-    return [Job.of(item) for item in items(answer.json(), "jobs")]
+    """Return the jobs that an answer about one has; raise NotUnderstoodError for none."""
+    found = [Job.of(item) for item in items(answer.json(), "jobs")]
+    if not found:
+        raise NotUnderstoodError("the answer about a job has none in it", hint="Try again.", status=answer.status, request_id=answer.request_id)
+    return found
 
 
 def _get(path: str, where: Where, query: Iterable[tuple[str, str]] = ()) -> Conversation[Answer]:

@@ -52,7 +52,7 @@ class Job:
     @property
     def is_over(self) -> bool:
         """Whether the job has ended, well or not; one that is completing still, or will be started again, has not."""
-        return self.state in ENDED and _GOES_ON.isdisjoint(self.flags)
+        return has_ended(self.state, self.flags)
 
     @property
     def succeeded(self) -> bool:
@@ -173,6 +173,11 @@ class Partition:
             time_limit=_limit(told.get("max_time_limit") or _members(told.get("maximums")).get("time")),
             raw=told,
         )
+
+
+def has_ended(state: str, flags: Iterable[str] = ()) -> bool:
+    """Tell whether a base state, with the flags beside it, says that a job has ended and will not be started again."""
+    return state in ENDED and _GOES_ON.isdisjoint(flags)
 
 
 def items(tree: object, name: str) -> list[Mapping[str, Any]]:

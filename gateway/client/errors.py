@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SIGN_IN_AGAIN = frozenset({"token_refused", "credentials_required"})
@@ -86,9 +86,13 @@ class JobForgottenError(GatewayError):
 
 
 class WaitTimeoutError(GatewayError):
-    """What was waited for did not come in time; the job goes on."""
+    """What was waited for did not come in time; the job goes on. ``jobs`` is how it stands."""
 
     reason = "wait_timeout"
+
+    def __init__(self, message: str, *, hint: str, jobs: Sequence[Any] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.jobs = tuple(jobs)
 
 
 class JobFileError(GatewayError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
@@ -39,10 +39,10 @@ def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Cal
     return method
 
 
-def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[Gateway, P], Iterator[Event]]:
+def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> Callable[Concatenate[Gateway, P], Generator[Event, None, None]]:
     """Make a method of a question whose answer is a stream of events."""
 
-    def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Event]:
+    def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> Generator[Event, None, None]:
         return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
     update_wrapper(method, question)
@@ -140,6 +140,10 @@ class Gateway:
         other._connection = self._connection.sibling()  # noqa: SLF001 - of our own class
         other._standing = self._standing.other(other._connection)  # noqa: SLF001 - likewise
         return other
+
+    def hang_up(self) -> None:
+        """End the stream of events that another thread listens to."""
+        self._connection.hang_up()
 
     # Slurm.
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.client.cluster import has_ended
+
 _LONGEST = 1024 * 1024
 _RETRY, _LONGEST_RETRY = 2.0, 60.0
 
@@ -28,6 +30,13 @@ class Event:
         """The job that it is about."""
         told = self.data.get("job_id")
         return told if isinstance(told, int) and not isinstance(told, bool) else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it tells of a job that it has ended, or that Slurm does not know it any more."""
+        flags = self.data.get("state_flags")
+        state = str(self.data.get("job_state", ""))
+        return self.kind == "gone" or (self.kind == "job" and has_ended(state, map(str, flags) if isinstance(flags, list) else ()))
 
 
 class Parser:

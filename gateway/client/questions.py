@@ -12,7 +12,7 @@ from gateway.client.address import Address
 from gateway.client.asking import Answer, Conversation, Pause, checked
 from gateway.client.calls import LATEST, MadeToken, PersonalToken, Session, SignedIn, Submitted, Where
 from gateway.client.cluster import Job, Node, Partition
-from gateway.client.errors import GatewayError, NotSignedInError, RefusedError, SlurmRefusedError, WaitTimeoutError
+from gateway.client.errors import GatewayError, JobForgottenError, NotSignedInError, RefusedError, SlurmRefusedError, WaitTimeoutError
 from gateway.client.listening import listen
 from gateway.client.patience import Patience
 from gateway.secret import Secret
@@ -235,13 +235,18 @@ def _wait(standing: Standing, job_id: int, until: str, deadline: float | None) -
             longest.pop(0)  # more than this gateway lets a read wait
             continue
         first = jobs if first is None else first
-        late += said == "over" and not _is_there(jobs, until, first) and not all(job.is_over for job in jobs)
-        if _is_there(jobs, until, first) or said == "met" or all(job.is_over for job in jobs) or late > _LATE:
+        if _is_there(jobs, until, first) or said == "met" or all(job.is_over for job in jobs):
             return jobs
+        late += said == "over"
+        if late > _LATE:
+            hint = "Slurm's administrators may end it in accounting: 'sacctmgr show runawayjobs'."
+            raise JobForgottenError(
+                f"Slurm does not know job {job_id} any more, and accounting takes it for {jobs[0].state.lower()} still", hint=hint
+            )
         now = clock()
         if deadline is not None and now >= deadline:
             hint = "The job goes on. Wait for longer, or look at it: slurm-gateway job ID."
-            raise WaitTimeoutError(f"job {job_id} is {jobs[0].state.lower() if jobs else 'unknown'} still", hint=hint)
+            raise WaitTimeoutError(f"job {job_id} is {jobs[0].state.lower()} still", hint=hint, jobs=jobs)
         if said != "timeout":
             yield Pause(seconds=pause if deadline is None else min(pause, max(0.0, deadline - now)))
             pause = min(2 * pause, _LONGEST_POLL)
@@ -287,13 +292,7 @@ def _body_of(job: JobFile | Mapping[str, Any] | bytes | Path) -> bytes:
 
         return json.dumps(job).encode()
     if isinstance(job, Path):
-        from gateway.client.jobfile import read  # noqa: PLC0415 - what reads job files costs more than most questions
+        from gateway.client.jobfile import read_file  # noqa: PLC0415 - what reads job files costs more than most questions
 
-        try:
-            content = job.read_bytes()
-        except OSError as error:
-            raise GatewayError(
-                f"{job} cannot be read: {error.strerror}", hint="Check the name of the file, and who may read it.", reason="bad_file"
-            ) from error
-        return read(content, job.name).body
+        return read_file(job).body
     return job.body

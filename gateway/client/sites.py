@@ -99,8 +99,8 @@ class Sites:
         return name, self._site(told)
 
     def by_url(self, url: str) -> tuple[str, Site] | None:
-        """Return the name and the site that has an address, None if there is none."""
-        for name in self.names():
+        """Return the name and the site that has an address, the default one if it does; None if there is none."""
+        for name in sorted(self.names(), key=lambda name: name != self.default()):
             site = self.site(name)[1]
             if site.url == url:
                 return name, site

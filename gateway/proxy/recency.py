@@ -34,6 +34,11 @@ class Recency:
         """Note that a change of ``username`` has come to its end now; before its answer goes out."""
         self._shared[self._row * _PLACES + self._place(cluster, username)] = self._clock()
 
+    def knows(self, cluster: str, username: str, moment: float) -> None:
+        """Note that ``username`` is told how things were at ``moment``, in seconds of the monotonic clock: as if they had changed something then."""
+        place = self._row * _PLACES + self._place(cluster, username)
+        self._shared[place] = max(self._shared[place], int(moment * 1e9))
+
     def last(self, cluster: str, username: str) -> float:
         """Return when ``username`` last changed something there, in seconds of the monotonic clock; zero if never."""
         place = self._place(cluster, username)

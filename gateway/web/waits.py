@@ -66,6 +66,9 @@ class Waits:
         now = replace(call.context, now=time.time())
         call = replace(call, context=now, identity=one.guest.identity, before_stream=before_stream)
         response = await self._reads.answer(call, newer_than=one.seen_at)
+        if one.end is not None:
+            # Whoever was told what a job came to is not shown, in the next list, what it was before.
+            self._recency.knows(call.cluster, call.username, one.seen_at or one.after)
         if not response.prepared:
             response.headers[_WAITED] = said
         return response

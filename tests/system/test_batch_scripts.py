@@ -108,6 +108,8 @@ CASES = {
     "whether all nodes are waited for": "--wait-all-nodes=1",
     "a label": "--mcs-label=x",
     "a warning": "--signal=USR1@120",
+    "a priority": "--priority=7",
+    "a key of workload": "--wckey=x",
     "a hold beside letters": "-Hn2",
     "the beginning of a name": "--ntasks-per-n=2 --cpus-per-ta 2",
     "what sbatch itself does": "--parsable --quiet --ignore-pbs",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.system.browser import chromium
 from tests.system.chain import Chain, chain
@@ -260,7 +260,7 @@ def test_a_second_factor_that_has_become_old_is_asked_for_again_and_the_work_goe
     expect(visit.row(job_id)).to_contain_text("CANCELLED", timeout=LIMIT)
 
 
-def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, strict: Chain) -> None:
+def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, strict: Chain, door: Chain) -> None:
     visit.site = strict.site
     job_id = visit.submit(visit.signed_in(), name="left", hold=True)
     signed_in = time.monotonic()
@@ -273,6 +273,7 @@ def test_a_proof_that_is_not_given_leaves_everything_as_it_is(visit: Visit, stri
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
     expect(button).to_be_enabled()
     assert visit.site.state_of(USER, job_id) == "PENDING"
+    assert door.site.call(USER, "DELETE", f"/slurm/latest/job/{job_id}").status == 200
 
 
 def test_a_gateway_that_is_not_there_is_said_to_be_with_what_it_may_be(visit: Visit, origin: str) -> None:
@@ -303,6 +304,25 @@ def test_where_there_are_no_events_the_list_is_read_again_and_again(visit: Visit
         pass
     job_id = visit.submit(token, name="polled")
     expect(visit.row(job_id)).to_contain_text("polled", timeout=LIMIT)
+
+
+def test_a_stream_that_breaks_off_is_taken_up_where_it_was(visit: Visit) -> None:
+    begun: list[str | None] = []
+
+    def answer(route: Route) -> None:
+        begun.append(route.request.headers.get("last-event-id"))
+        if len(begun) > 1:
+            route.continue_()
+            return
+        told = 'id: elsewhere-1\nevent: ready\ndata: {"cluster": "demo", "jobs": "own", "resumed": false}\n\n'
+        route.fulfill(content_type="text/event-stream", body=told, headers={"Access-Control-Allow-Origin": "*"})
+
+    visit.page.route("**/events?*", answer)
+    token = visit.signed_in()
+    expect(visit.page.get_by_role("status")).to_contain_text("Live", timeout=LIMIT)
+    job_id = visit.submit(token, name="between")
+    expect(visit.row(job_id)).to_contain_text("between", timeout=LIMIT)
+    assert begun == [None, "elsewhere-1"]
 
 
 def test_what_the_browser_reads_over_and_over_does_not_reach_slurm_each_time(visit: Visit) -> None:

@@ -7,9 +7,8 @@ import re
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,13 @@ PROGRAMS = {
 }
 
 
+SUBMITTED = re.compile(r"^Job ([0-9]+) is submitted\.$", re.MULTILINE)
+
+
+def output_of(number: str) -> Path:
+    return Path(f"/tmp/first-{number}.out")
+
+
 @pytest.fixture(params=["site", "trixie"])
 def either(request: pytest.FixtureRequest) -> Site:
     found: Site = request.getfixturevalue(request.param)
@@ -38,8 +44,29 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def running(site: Site, program: str, folder: Path, *, otp: str | None = None) -> Iterator[tuple[Terminal, str]]:
-    """Start a program and answer what it asks; give its terminal, and the code that was typed."""
+def watching(session: int, seen: set[str]) -> Iterator[None]:
+    """Collect each command line and environment of the processes of a session (setsid(2)) while they run, as others on this machine could."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.001):
+            for entry in Path("/proc").iterdir():
+                with suppress(OSError, ValueError):
+                    if os.getsid(int(entry.name)) == session:
+                        seen.update((entry / name).read_bytes().decode(errors="replace") for name in ("cmdline", "environ"))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def running(site: Site, program: str, folder: Path, *, otp: str | None = None, seen: set[str] | None = None) -> Iterator[tuple[Terminal, str]]:
+    """Start a program and answer what it asks; give its terminal, and the code that was typed. ``seen`` is what others could see of it."""
     words, questions = PROGRAMS[program]
     otp = site.fresh_code(USER) if otp is None else otp
     environment = {
@@ -51,50 +78,26 @@ def running(site: Site, program: str, folder: Path, *, otp: str | None = None) -
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     arguments = [site.told["url"], USER, *([site.told["ca_file"]] if program.endswith(".py") else [])]
-    with Terminal([*words, *arguments], environment, cwd=folder) as terminal:
+    with Terminal([*words, *arguments], environment, cwd=folder) as terminal, watching(terminal.process.pid, set() if seen is None else seen):
         for question in questions:
             terminal.answer(question, otp if question == "Code: " else site.password(USER))
         yield terminal, otp
-
-
-@contextmanager
-def watching(program: str, seen: set[str]) -> Iterator[None]:
-    """Collect every command line and environment of this machine while something runs, as others on it could."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit() and int(entry.name) != os.getpid():
-                    for name in ("cmdline", "environ"):
-                        try:
-                            seen.add((entry / name).read_bytes().decode(errors="replace"))
-                        except OSError:
-                            continue
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=watch, name=f"watching {program}")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        for number in SUBMITTED.findall(terminal.shown):
+            output_of(number).unlink()
 
 
 def test_it_leads_from_signing_in_to_a_finished_job(either: Site, program: str, tmp_path: Path) -> None:
     with running(either, program, tmp_path) as (terminal, _):
         assert terminal.ended(60) == 0, terminal.shown
-    [number] = re.findall(r"^Job ([0-9]+) is submitted\.$", terminal.shown, re.MULTILINE)
-    assert re.search(rf"\b{number}\b.*\bfirst\b.*\bCOMPLETED\b", terminal.shown), terminal.shown
-    output = Path(f"/tmp/first-{number}.out")
-    assert (output.read_text(), output.stat().st_uid) == (f"Hello from {USER}\n", either.uid(USER))
-    output.unlink()
+        [number] = SUBMITTED.findall(terminal.shown)
+        assert re.search(rf"\b{number}\b.*\bfirst\b.*\bCOMPLETED\b", terminal.shown), terminal.shown
+        output = output_of(number)
+        assert (output.read_text(), output.stat().st_uid) == (f"Hello from {USER}\n", either.uid(USER))
 
 
 def test_no_secret_is_on_a_command_line_or_in_an_environment(site: Site, program: str, tmp_path: Path) -> None:
     seen: set[str] = set()
-    with watching(program, seen), running(site, program, tmp_path) as (terminal, otp):
+    with running(site, program, tmp_path, seen=seen) as (terminal, otp):
         assert terminal.ended(60) == 0, terminal.shown
     assert any(program in line for line in seen)
     secret = re.compile(rf"sgw_\w{{20}}|\b{otp}\b|{re.escape(site.password(USER))}")

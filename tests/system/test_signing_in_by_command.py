@@ -210,6 +210,10 @@ def test_no_secret_is_in_what_others_can_see_of_the_command_or_in_its_files(site
         assert terminal.ended() == 0
     token = header(bob).split()[-1]
     assert (site.password(USER).encode() in seen, site.password(USER) in terminal.shown, token in terminal.shown) == (False, False, False)
+    logs = [path for path in [*Path(site.told["log_dir"]).rglob("*"), *(site.state / "gateway").glob("audit.jsonl*")] if path.is_file()]
+    assert logs
+    secrets = (token.encode(), site.password(USER).encode(), code.encode())
+    assert [path for path in logs if any(secret in path.read_bytes() for secret in secrets)] == []
     others = [path for path in bob.folder.rglob("*") if path.is_file() and path.suffix != ".header"]
     assert [path for path in others if any(secret in path.read_bytes() for secret in (token.encode(), site.password(USER).encode()))] == []
 

@@ -40,9 +40,12 @@ class Terminal:
         """Press keys, as tmux calls them: ``Enter``, ``C-c``."""
         self._tmux("send-keys", *keys)
 
-    def screen(self, *, colours: bool = False) -> str:
-        """Return what the screen shows, without the spaces and empty lines that nobody sees; with ``colours``, also their escape sequences."""
-        shown = self._tmux("capture-pane", "-p", *(("-e",) if colours else ()))
+    def screen(self, *, colours: bool = False, scrolled: bool = False) -> str:
+        """Return what the screen shows, without the spaces and empty lines that nobody sees.
+
+        With ``colours``, also their escape sequences; with ``scrolled``, also what has left the screen at its top.
+        """
+        shown = self._tmux("capture-pane", "-p", *(("-e",) if colours else ()), *(("-S", "-") if scrolled else ()))
         return "\n".join(line.rstrip() for line in shown.splitlines()).rstrip()
 
     def wait(self, shows: str | Callable[[str], bool], limit: float = LIMIT) -> str:
@@ -61,7 +64,7 @@ class Terminal:
             raise AssertionError(f"{error}; the screen shows:\n{last}") from None
 
     def run(self, *words: object, limit: float = LIMIT) -> tuple[int, str]:
-        """Run our command on an empty screen to its end; return its exit code, and the screen without the line that was typed."""
+        """Run our command on an empty screen to its end; return its exit code, and all that it showed."""
         self.start(*words)
         return self.ended(limit)
 
@@ -73,8 +76,9 @@ class Terminal:
         self.type(shlex.join(["slurm-gateway", *map(str, words)]))
 
     def ended(self, limit: float = LIMIT) -> tuple[int, str]:
-        """Wait for the end of what was started; return its exit code, and what the screen shows of it."""
-        screen = self.wait(_DONE.pattern, limit)
+        """Wait for the end of what was started; return its exit code, and all that it showed."""
+        self.wait(_DONE.pattern, limit)
+        screen = self.screen(scrolled=True)
         said = _DONE.search(screen)
         assert said is not None
         lines = screen[: said.start()].splitlines()

@@ -519,6 +519,17 @@ async def test_a_wait_ends_when_the_job_does(quiet: House, queue: Queue) -> None
     assert not any("wait" in seen.line or "until" in seen.line for seen in quiet.slurm.seen)
 
 
+async def test_a_list_after_a_wait_is_none_from_before_the_end(build: Build, queue: Queue) -> None:
+    queue.put(7, "RUNNING")
+    house = await build(events=QUICK, reads={"enabled": True, "max_age": "60s"}, clusters__main=SHARED)
+    token = await house.token()
+    waiting = asyncio.create_task(wait(house, token, 7, "wait=60"))
+    await house.ask("GET", JOBS, fakes.bearer(token))  # from here on there is a list that is kept for a minute
+    queue.put(7, "COMPLETED")
+    assert state(await waiting) == ("met", [["COMPLETED"]])
+    assert state(await house.ask("GET", JOBS, fakes.bearer(token))) == (None, [["COMPLETED"]])
+
+
 async def test_a_job_that_has_finished_is_answered_at_once_and_no_list_is_fetched(quiet: House, queue: Queue) -> None:
     queue.put(7, "FAILED")
     assert state(await wait(quiet, await quiet.token(), 7, "wait=60")) == ("met", [["FAILED"]])

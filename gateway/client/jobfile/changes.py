@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +21,7 @@ def change(tree: dict[str, Any], changes: Sequence[tuple[str, str]]) -> None:
         path = _path(tree, name)
         try:
             _put(tree, path, _value(path, said), name)
+            _let_it_be_held(tree, path)
         except ValueError as error:
             raise JobFileError(f"--set {name}={said}: it {error}", hint="Correct the value.") from error
 
@@ -56,6 +56,8 @@ def _did_you_mean(name: str) -> str:
         known = sample.get(option.name) or next((field for field in sorted(KNOWN) if field.startswith(name.replace("-", "_"))), None)
         if known is not None:
             return f"Did you mean {known}? A field of a version that is not known here is written job.{name}."
+    import difflib  # noqa: PLC0415 - only who mistypes needs it
+
     close = difflib.get_close_matches(name, KNOWN, n=1)
     meant = f"Did you mean {close[0]}? " if close else ""
     return f"{meant}A field of a version that is not known here is written job.{name}."
@@ -78,6 +80,15 @@ def _value(path: list[str], said: str) -> Any:  # noqa: ANN401 - a field's value
         if field in NUMBERS and isinstance(value, int):
             return values.number(value)
     return value
+
+
+def _let_it_be_held(tree: dict[str, Any], path: list[str]) -> None:
+    """Take a priority away from a job that is to be held: newer versions would take it for the end of the hold."""
+    job: Any = tree
+    for step in path[:-1]:
+        job = job[int(step)] if isinstance(job, list) else job[step]
+    if path[-1] == "hold" and isinstance(job, dict) and job["hold"] is True:
+        job.pop("priority", None)
 
 
 def _put(tree: Any, path: list[str], value: Any, name: str) -> None:  # noqa: ANN401 - a tree is what it is

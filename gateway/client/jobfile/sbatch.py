@@ -7,7 +7,6 @@ would change what is asked for is an error here.
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -172,6 +171,8 @@ def _long(name: str, where: str, line: int) -> Option:
         return OPTIONS[begun[0]]
     if begun:
         raise JobFileError(f"{where}: --{name} may be any of --{', --'.join(begun)}", hint="Write it out.", line=line)
+    import difflib  # noqa: PLC0415 - only who mistypes needs it
+
     close = difflib.get_close_matches(name, OPTIONS, n=1)
     hint = f"Did you mean --{close[0]}?" if close else "sbatch's options are meant: man sbatch."
     raise JobFileError(f"{where}: there is no option --{name}", hint=hint, line=line)
@@ -236,6 +237,8 @@ def _job(draft: Draft, script: str, filename: str, directory: str, environment: 
     fields["current_working_directory"] = posixpath.join(directory, fields.get("current_working_directory", ""))
     fields["current_working_directory"] = fields["current_working_directory"].rstrip("/") or "/"
     _count_tasks(fields)
+    if fields.get("hold"):
+        fields.pop("priority", None)  # which newer versions would take for the end of the hold
     fields["environment"] = [f"{name}={value}" for name, value in _environment(draft, environment).items()]
     return {**fields, "script": script}
 

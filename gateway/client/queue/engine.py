@@ -15,7 +15,7 @@ from gateway.client.queue.telling import QueueEvent
 # Seconds: between two tries, between two looks where there are no events, and after which a job that nobody knows is given up.
 _FIRST, _LONGEST = 1.0, 30.0
 _ASK_AT_MOST = 300.0
-_FORGOTTEN = 60.0
+_FORGOTTEN, _NOT_ASKED = 60.0, 900.0
 # So often a limit of Slurm's is waited for with no job of ours in it.
 _LIMITED = 3
 _REPEAT = 60.0
@@ -212,13 +212,13 @@ class Engine:
         self._found = [found for found in self._found if found.file != file]
         self._sending.pop(file, None)
 
-    def submitted(self, now: float, entry: Entry, job_id: int, notes: tuple[str, ...] = ()) -> None:
+    def submitted(self, now: float, entry: Entry, job_id: int, *, notes: tuple[str, ...] = (), repaired: tuple[str, ...] = ()) -> None:
         """Note that Slurm has the job."""
         self.answers(now)
         self.maybe_sent.discard(entry.key)
         self._sending.pop(entry.file, None)
         self._limits.pop(entry.file, None)
-        self._tell(QueueEvent(kind="submitted", file=entry.file, job_id=job_id, notes=notes or None))
+        self._tell(QueueEvent(kind="submitted", file=entry.file, job_id=job_id, notes=notes or None, repaired=repaired or None))
         self._tell(QueueEvent(kind="taken", files=tuple(self._ledger.taken)))
         self._poll_soon(now)
 
@@ -244,6 +244,7 @@ class Engine:
         self._sending.pop(file, None)
         self._folder_due = now
         self._looked = False
+        self._down = False  # else nobody would find out any more
 
     def saw_jobs(self, now: float, job_ids: Iterable[int]) -> None:
         """Note that these jobs were looked at."""
@@ -260,9 +261,9 @@ class Engine:
         self._forgotten.pop(job_id, None)
         self._states[job_id] = state
 
-    def is_given_up(self, now: float, job_id: int) -> bool:
-        """Nobody knows a job; tell whether that has been so for long enough."""
-        return now - self._forgotten.setdefault(job_id, now) >= _FORGOTTEN
+    def is_given_up(self, now: float, job_id: int, *, asked: bool) -> bool:
+        """Tell whether a job that nobody knows has been so for long enough; for longer, where accounting could not be ``asked``."""
+        return now - self._forgotten.setdefault(job_id, now) >= (_FORGOTTEN if asked else _NOT_ASKED)
 
     def ended(self, now: float, entry: Entry) -> None:
         """Note that a job has ended as the ledger says."""
@@ -335,7 +336,7 @@ class Engine:
     def _poll_soon(self, now: float) -> None:
         if self._poll is not None:
             self._poll = _FIRST
-            self._poll_due = min(self._poll_due, now + _FIRST)
+            self._poll_due = now + _FIRST if self._poll_due < now else min(self._poll_due, now + _FIRST)
 
     def answers(self, now: float) -> None:
         """Note that the gateway answers: nothing has to wait any more for that."""
@@ -349,7 +350,7 @@ class Engine:
             self._tell(QueueEvent(kind="recovered"))
 
     def _postpone(self, now: float, later: _Later, error: GatewayError) -> None:
-        seconds = min(max(later.pause, getattr(error, "retry_after", None) or 0.0), _ASK_AT_MOST)
+        seconds = min(max(later.pause, error.retry_after or 0.0), _ASK_AT_MOST)
         later.at = now + seconds
         later.tries += 1
         later.pause = min(2 * later.pause, _LONGEST)

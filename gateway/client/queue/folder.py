@@ -136,14 +136,16 @@ def content(folder: Path, file: str, largest: int) -> bytes | None:
         raise JobFileError(f"{file} is a link to nothing", hint="Put the job file itself here.") from None
     except OSError as error:
         raise JobFileError(f"{file} cannot be read: {error.strerror}", hint="Make it readable, and put it back.") from error
-    with os.fdopen(handle, "rb") as stream:
+    try:
         told = os.fstat(handle)
         if not stat.S_ISREG(told.st_mode):
             raise JobFileError(f"{file} is no file", hint="Put job files here: JSON, YAML or batch scripts.")
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as stream:
             found = stream.read(largest + 1)
-        except OSError as error:
-            raise JobFileError(f"{file} cannot be read: {error.strerror}", hint="Put it back when it can.") from error
+    except OSError as error:
+        raise JobFileError(f"{file} cannot be read: {error.strerror}", hint="Put it back when it can.") from error
+    finally:
+        os.close(handle)
     if len(found) > largest:
         hint = "Put large data into files on the cluster and name them in the job."
         raise JobFileError(f"{file} has {told.st_size} bytes; {largest} are the most", hint=hint)

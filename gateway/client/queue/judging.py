@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from gateway.client.errors import GatewayError, JobFileError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
+from gateway.client.errors import GatewayError, JobFileError, JobForgottenError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
 
 
 class Verdict(Enum):
@@ -32,7 +32,7 @@ _OF_THE_JOB = (range(2000, 3000), range(7100, 10_000))
 _ABOUT_THIS = frozenset({"idempotency_under_way", "submission_unknown"})
 _THE_FILES = frozenset({"too_large", "bad_request"})
 _PASSING = frozenset({408, 425, 429})
-_BAD, _BROKEN, _NOT_THERE, _NOT_READY = 400, 500, 404, (502, 503, 504)
+_BROKEN, _NOT_READY = 500, (502, 503, 504)
 # After so many times a word that says nothing is taken for the last one.
 _PATIENCE = 5
 
@@ -66,7 +66,12 @@ def is_passing(error: GatewayError, *, reached: bool) -> bool:
 
 def is_forgotten(error: GatewayError) -> bool:
     """Tell whether an answer says that there is no such job."""
-    return error.reason == "job_forgotten" or (isinstance(error, SlurmRefusedError) and error.status == _NOT_THERE)
+    return isinstance(error, JobForgottenError)
+
+
+def may_be_told_later(error: GatewayError) -> bool:
+    """Tell whether accounting may know of a job that slurmctld has forgotten, but could not be asked."""
+    return isinstance(error.__cause__, GatewayError) and is_passing(error.__cause__, reached=True)
 
 
 def _of_slurm(error: SlurmRefusedError, tries: int) -> Verdict:

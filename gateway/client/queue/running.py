@@ -20,7 +20,7 @@ from gateway.client.queue import records
 from gateway.client.queue.engine import Engine
 from gateway.client.queue.folder import Stillness
 from gateway.client.queue.journal import Journal
-from gateway.client.queue.judging import Verdict, is_forgotten, is_passing, judge
+from gateway.client.queue.judging import Verdict, is_forgotten, is_passing, judge, may_be_told_later
 from gateway.client.queue.ledger import FREE, UNKNOWN, Entry, Ledger, Status
 from gateway.client.queue.outcome import Outcomes, belonging
 from gateway.client.queue.plan import Finish, Leave, LookAtFolder, LookAtJobs, Options, Send, Sleep, Take
@@ -44,13 +44,14 @@ class Queue:
     Raises GatewayError where it cannot go on: nothing is lost, and the next one goes on.
     """
 
-    def __init__(self, ways: Ways, folder: Path | str, options: Options | None = None, *, clocks: Clocks | None = None, watched: bool = True) -> None:
+    def __init__(
+        self, ways: Ways, folder: Path | str, options: Options | None = None, *, clocks: Clocks | None = None, inbox: Inbox | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.options = options or Options()
         self._ways = ways
         self._clocks = clocks or Clocks()
-        self._watched = watched
-        self._inbox = Inbox()
+        self._inbox = inbox or Inbox()
         self._journal = Journal(self.folder)
         self._watches: list[JobWatch | FolderWatch] = []
         self._outcomes = Outcomes()
@@ -124,10 +125,9 @@ class Queue:
             self._journal.write(now)
 
     def _watch(self) -> None:
-        if self._watched:
-            self._watches = [JobWatch(self._inbox, self._ways.sibling, self._ways.username), FolderWatch(self._inbox, self.folder)]
-            for watch in self._watches:
-                watch.start()
+        self._watches = [JobWatch(self._inbox, self._ways.sibling, self._ways.username), FolderWatch(self._inbox, self.folder)]
+        for watch in self._watches:
+            watch.start()
 
     def _heed(self, news: object) -> None:
         engine, now = self._engine, self._clocks.now()
@@ -192,7 +192,7 @@ class Queue:
             if content is None:
                 self._engine.gone(found.file)
                 return
-            job = jobfile.read(content, found.file)
+            job = jobfile.read(content, found.file, directory=str(self.folder.absolute()))
         except JobFileError as error:
             if self._clocks.wall() + self._journal.skew - found.ctime < _HALF_WRITTEN and found.regular and found.size <= self.options.largest:
                 self._engine.not_yet(self._clocks.now(), found)
@@ -235,7 +235,7 @@ class Queue:
 
     def _send(self, entry: Entry) -> Iterator[QueueEvent]:
         """Send what is intended, for the first time or again; with the same key and the same bytes that is one submission."""
-        if self._clocks.wall() - entry.intended_at > _KEY_AGE or entry.path != self._ways.submission_path:
+        if self._clocks.wall() - entry.intended_at > _KEY_AGE:
             self._begin_anew(entry)
             return
         body = self._journal.body(entry.key)
@@ -250,12 +250,12 @@ class Queue:
             yield from self._not_sent(entry, error)
         else:
             self._reached = True
-            self._submitted(entry, answered.job_id, (*self._notes.pop(entry.key, ()), *answered.repaired))
+            self._submitted(entry, answered.job_id, notes=self._notes.pop(entry.key, ()), repaired=answered.repaired)
 
-    def _submitted(self, entry: Entry, job_id: int, notes: tuple[str, ...]) -> None:
+    def _submitted(self, entry: Entry, job_id: int, *, notes: tuple[str, ...], repaired: tuple[str, ...] = ()) -> None:
         self._journal.write(records.Submitted(file=entry.file, key=entry.key, job_id=job_id, at=self._clocks.wall()))
         self._journal.drop_body(entry.key)
-        self._engine.submitted(self._clocks.now(), entry, job_id, notes)
+        self._engine.submitted(self._clocks.now(), entry, job_id, notes=notes, repaired=repaired)
 
     def _not_sent(self, entry: Entry, error: GatewayError) -> Iterator[QueueEvent]:
         now, verdict = self._clocks.now(), judge(error, tries=self._engine.tries(entry), reached=self._reached)
@@ -300,7 +300,7 @@ class Queue:
         self._engine.answers(now)
         found = choose(entry, sightings(jobs, on_record, self._ways.username), self.ledger.job_ids, wall)
         if found.job_id is not None:
-            self._submitted(entry, found.job_id, (f"found again among your jobs: {why}",))
+            self._submitted(entry, found.job_id, notes=(f"found again among your jobs: {why}",))
             return
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.intended_at))
         hint = f"Look at your jobs from {at} on. If it is not among them, put the file back, and it is submitted."
@@ -326,10 +326,10 @@ class Queue:
             try:
                 if listed is None:
                     listed = self._ways.jobs() if len(job_ids) > _EACH else []
-                parts = belonging(job_id, listed) or self._ways.job(job_id)
+                parts, asked = belonging(job_id, listed) or self._ways.job(job_id), True
             except GatewayError as error:
                 if is_forgotten(error):
-                    parts = []
+                    parts, asked = [], not may_be_told_later(error)
                 elif is_passing(error, reached=self._reached):
                     self._engine.jobs_later(self._clocks.now(), error)
                     return
@@ -337,14 +337,14 @@ class Queue:
                     raise
             self._reached = True
             self._engine.saw_jobs(now, [job_id])
-            self._judge(entry, job_id, parts)
+            self._judge(entry, job_id, parts, asked=asked)
 
     def _entry_of(self, job_id: int) -> Entry | None:
         return next((entry for entry in self.ledger.open_in(Status.IN_SLURM) if entry.job_id == job_id), None)
 
-    def _judge(self, entry: Entry, job_id: int, parts: Sequence[Job]) -> None:
+    def _judge(self, entry: Entry, job_id: int, parts: Sequence[Job], *, asked: bool) -> None:
         if not parts:
-            if self._engine.is_given_up(self._clocks.now(), job_id):
+            if self._engine.is_given_up(self._clocks.now(), job_id, asked=asked):
                 self._ended(entry, job_id, UNKNOWN, None)
             return
         outcome = self._outcomes.of(job_id, parts)

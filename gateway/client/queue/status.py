@@ -75,7 +75,7 @@ def _judged(folder: Path, line: Line, largest: int) -> Line:
     try:
         content = folders.content(folder, line.file, largest)
         if content is not None:
-            jobfile.read(content, line.file)
+            jobfile.read(content, line.file, directory=str(folder.absolute()))
     except JobFileError as error:
         return Line(file=line.file, status=Status.SET_ASIDE.value, reason=str(error), hint=error.hint)
     return line

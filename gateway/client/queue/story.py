@@ -57,10 +57,6 @@ def _started(event: QueueEvent) -> str | None:
     return f"No job files by their names, and left alone: {named}{more}"
 
 
-def _submitted(event: QueueEvent) -> str | None:
-    return f"{_name(event)}: {'; '.join(map(printable, event.notes))}" if event.notes else None
-
-
 def _ended(event: QueueEvent) -> str | None:
     if event.state == "COMPLETED" and not event.exit_code:
         return None
@@ -95,7 +91,6 @@ _LINES: Mapping[str, Callable[[QueueEvent], str]] = {
 }
 _NOTES: Mapping[str, Callable[[QueueEvent], str | None]] = {
     "started": _started,
-    "submitted": _submitted,
     "ended": _ended,
     "retrying": lambda event: f"{_name(event)} is submitted again, for the {_ordinal(event.attempt or 0)} time",
     "set_aside": _set_aside,

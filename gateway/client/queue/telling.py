@@ -13,7 +13,8 @@ class QueueEvent:
 
     ``started``: the queue goes on as ``username``; ``counts`` say how many files are where, ``files`` which are no job files by their names.
     ``check``: it looks at its jobs and its folder. ``in_progress``: ``job_id`` of ``file`` is in Slurm still, ``state`` is Slurm's word.
-    ``submitting``: ``file`` is sent, for the ``attempt``-th time as a new job. ``submitted``: it is ``job_id``; ``notes`` say what was changed in it.
+    ``submitting``: ``file`` is sent, for the ``attempt``-th time as a new job. ``submitted``: it is ``job_id``; ``notes`` say what was made of the
+    file, ``repaired`` what the gateway changed.
     ``taken``: ``files`` are all that were submitted up to now, in that order.
     ``ended``: ``job_id`` has ended with ``state`` and ``exit_code``. ``retrying``: so ``file`` is submitted again.
     ``set_aside``: ``file`` lies in set-aside/ as ``to``, for the ``message``; ``reason`` is a word for programs, ``unknown`` or ``refused``.
@@ -39,6 +40,7 @@ class QueueEvent:
     files: tuple[str, ...] | None = None
     jobs: tuple[int, ...] | None = None
     notes: tuple[str, ...] | None = None
+    repaired: tuple[str, ...] | None = None
     counts: Mapping[str, int] | None = None
 
     def tree(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from gateway.client.queue.folder import is_job_file
 
 # Between two tries to listen, in seconds.
 _FIRST, _LONGEST = 1.0, 30.0
+# How long a thread is waited for that was told to end, in seconds.
+_PATIENCE = 2.0
 # How long a look of watchfiles lasts, in milliseconds, before it sees whether it is still wanted.
 _TURN = 500
 
@@ -75,6 +77,10 @@ class Listener(Protocol):
         """Yield what happens to jobs."""
         ...
 
+    def hang_up(self) -> None:
+        """End the stream, from another thread."""
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...
@@ -88,6 +94,7 @@ class JobWatch:
         self._connect = connect
         self._username = username
         self._over = threading.Event()
+        self._listener: Listener | None = None
         self._thread = threading.Thread(target=self._run, name="queue-events", daemon=True)
 
     def start(self) -> None:
@@ -95,8 +102,11 @@ class JobWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """End; the thread may hang in a read for a while, and does no harm there."""
+        """End; the thread may sleep for a while before it does, and does no harm meanwhile."""
         self._over.set()
+        if self._listener is not None:
+            self._listener.hang_up()
+        self._thread.join(timeout=_PATIENCE)
 
     def _run(self) -> None:
         pause = _FIRST
@@ -113,6 +123,7 @@ class JobWatch:
     def _listen(self) -> bool:
         """Pass on one stream to its end; return whether anything came of it."""
         listener, flows = self._connect(), False
+        self._listener = listener
         try:
             for event in listener.events(user=self._username):
                 if self._over.is_set():
@@ -157,7 +168,7 @@ class FolderWatch:
     def close(self) -> None:
         """End."""
         self._over.set()
-        self._thread.join(timeout=2.0)
+        self._thread.join(timeout=_PATIENCE)
 
     def _run(self) -> None:
         try:

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.cli import person
 from gateway.client.errors import GatewayError
-from gateway.client.gateway import Gateway
 from gateway.secret import Secret
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_gateway import FakeGateway, Says, refuses
@@ -212,20 +211,26 @@ def test_not_modified_is_an_answer(run: Run, gateway: FakeGateway) -> None:
     assert run("api", "GET", "/x", "-H", 'If-None-Match: "a"').code == 0
 
 
-@pytest.mark.parametrize(("reason", "status"), [("token_refused", 401), ("second_factor_stale", 403)])
-def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway, reason: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("reason", "status", "hint"),
+    [
+        ("token_refused", 401, "hint: Give another one: --token-file or SLURM_GATEWAY_TOKEN; "),
+        ("second_factor_stale", 403, "hint: A token cannot show a new code: sign in (slurm-gateway login), "),
+    ],
+)
+def test_an_ended_session_is_told_where_nobody_can_sign_in(run: Run, gateway: FakeGateway, reason: str, status: int, hint: str) -> None:
     gateway.on("GET /x", refuses(status, reason, "It has ended.", "Sign in again."))
     ran = run("api", "GET", "/x")
-    assert (ran.code, ran.err, len(gateway.asked)) == (1, "slurm-gateway: It has ended.\nhint: Sign in again.\n", 1)
-    assert reason in ran.out
+    assert (ran.code, ran.err.splitlines()[0], ran.err.splitlines()[1].startswith(hint)) == (1, "slurm-gateway: It has ended.", True)
+    assert (reason in ran.out, gateway.paths("GET").count("/x")) == (True, 1)
 
 
 @pytest.mark.parametrize("reason", ["token_refused", "second_factor_stale"])
 def test_somebody_who_signs_in_again_gets_the_answer_alone(run: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    def proves(_person: person.Person, _gateway: Gateway, _error: GatewayError) -> Secret:
+    def proves(_gateway: person.PersonsGateway, _error: GatewayError) -> Secret:
         return Secret(b"sgw_new")
 
-    monkeypatch.setattr(person, "_prove", proves)
+    monkeypatch.setattr(person.PersonsGateway, "_prove", proves)
     gateway.on("POST /x", refuses(401, reason), Says(body=b"done"))
     ran = run("api", "POST", "/x")
     assert (ran.code, ran.out, ran.err) == (0, "done", "")

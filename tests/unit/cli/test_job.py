@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -62,11 +63,36 @@ def test_a_task_that_is_not_there_is_refused_with_those_that_are(run: Run, gatew
     assert (ran.code, ran.err) == (1, "slurm-gateway: Slurm shows no job 7_10\nhint: There is 7_[3-9%2]: 'slurm-gateway job 7' shows it.\n")
 
 
-def test_an_unknown_job_is_refused_with_a_way_to_the_known_ones(run: Run, gateway: FakeGateway) -> None:
+def test_an_unknown_job_is_refused_with_where_else_it_may_be_known(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /slurm/latest/job/9", NOT_FOUND)
+    gateway.on("GET /slurmdb/latest/job/9", Says(body={"jobs": []}))
     ran = run("job", 9)
-    assert (ran.code, ran.err.splitlines()[0]) == (1, "slurm-gateway: Slurm knows no job 9")
-    assert ran.err.splitlines()[1].startswith("hint: 'slurm-gateway jobs' lists yours")
+    assert (ran.code, ran.err.splitlines()[0].startswith("slurm-gateway: Slurm knows no job 9")) == (1, True)
+    assert ran.err.splitlines()[1].startswith("hint: Slurm forgets a job some minutes after its end")
+
+
+def test_a_job_that_is_only_in_accounting_is_shown(run: Run, gateway: FakeGateway) -> None:
+    record = {
+        "job_id": 9,
+        "name": "old",
+        "user": "alice",
+        "partition": "main",
+        "nodes": "n1",
+        "state": {"current": ["FAILED"], "reason": "NonZeroExitCode"},
+        "exit_code": {"status": ["ERROR"], "return_code": {"set": True, "infinite": False, "number": 3}},
+        "time": {"submission": 100, "start": 110, "end": 170, "limit": {"set": True, "infinite": False, "number": 5}},
+        "working_directory": "/home/alice",
+    }
+    gateway.on("GET /slurm/latest/job/9", NOT_FOUND)
+    gateway.on("GET /slurmdb/latest/job/9", Says(body={"jobs": [record]}))
+    out = run("job", 9).out
+    assert re.findall(r"^(Name|State|Exit code|Ran for|Folder) +(.*)$", out, re.MULTILINE) == [
+        ("Name", "old"),
+        ("State", "FAILED"),
+        ("Exit code", "3"),
+        ("Ran for", "1:00"),
+        ("Folder", "/home/alice"),
+    ]
 
 
 def test_what_else_is_refused_is_told_as_it_was(run: Run, gateway: FakeGateway) -> None:

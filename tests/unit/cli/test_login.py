@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.login import curl_line, full_url
+from gateway.cli.login import curl_line
 from gateway.client.errors import GatewayError
 from gateway.client.sites import Site
 from gateway.secret import Secret
@@ -207,6 +207,41 @@ def test_without_a_keyring_library_it_is_told_before_anything_is_asked(run: Run,
     )
 
 
+def test_the_keyring_has_the_token_where_that_is_asked_for(desk: Desk) -> None:
+    file = desk.home / "ring"
+    environment = {"PYTHON_KEYRING_BACKEND": "tests.keyring_backend.Kept", "KEPT_IN": str(file)}
+    with desk.types("login", desk.fake.url, "--user", "alice", "--keyring", environment=environment) as terminal:
+        terminal.answer("Password of alice: ", PASSWORD)
+        terminal.answer("Code: ", CODE)
+        assert terminal.ended() == 0
+    assert terminal.shown.splitlines()[-1] == (
+        "The token is in the keyring, so there is no file for curl; 'slurm-gateway api GET /slurm/latest/jobs' does the same."
+    )
+    (token,) = json.loads(file.read_text()).values()
+    assert (token in desk.fake.known, desk.sites.header_file("default").exists()) == (True, False)
+    with desk.types("tokens", "list", environment=environment) as terminal:
+        assert (terminal.ended(), terminal.shown) == (0, "no tokens\n")
+    with desk.types("logout", environment=environment) as terminal:
+        assert terminal.ended() == 0
+    assert (json.loads(file.read_text()), desk.fake.known) == ({}, {})
+
+
+def test_a_keyring_that_never_answers_keeps_nobody_waiting_and_uses_up_no_code(desk: Desk) -> None:
+    environment = {
+        "PYTHON_KEYRING_BACKEND": "tests.keyring_backend.Dead",
+        "KEPT_IN": str(desk.home / "ring"),
+        "SLURM_GATEWAY_KEYRING_TIMEOUT": "0.2",
+    }
+    with desk.types("login", desk.fake.url, "--user", "alice", "--keyring", environment=environment) as terminal:
+        assert terminal.ended() == 1
+    assert terminal.shown == (
+        "slurm-gateway: the keyring did not answer within 0.2 s\n"
+        "hint: Is it locked? SLURM_GATEWAY_KEYRING_TIMEOUT sets the limit in seconds. "
+        "Without --keyring, login keeps the token in a file that only you can read.\n"
+    )
+    assert desk.fake.asked == []
+
+
 @pytest.mark.usefixtures("home")
 def test_without_a_terminal_the_way_for_programs_is_told(run: Run, fake: FakeGateway) -> None:
     ran = run("login", fake.url)
@@ -220,9 +255,10 @@ def test_without_an_address_for_the_first_time_it_is_told(run: Run) -> None:
     assert (ran.code, ran.err) == (1, "slurm-gateway: not signed in anywhere\nhint: Sign in first: slurm-gateway login URL\n")
 
 
-def test_an_address_where_no_gateway_is_gets_no_password(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [(404, {"nothing": "here"}, {}), (200, {"welcome": "to nginx"}, {}), (204, {}, {})])
+def test_an_address_where_no_gateway_is_gets_no_password(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
     monkeypatch.setattr("gateway.cli.terminal.is_there", lambda: True)
-    monkeypatch.setattr(FakeGateway, "answer", lambda *_: (404, {"nothing": "here"}, {}))
+    monkeypatch.setattr(FakeGateway, "answer", lambda *_: answer)
     ran = run("login", desk.fake.url)
     assert (ran.code, ran.err) == (
         1,
@@ -230,33 +266,15 @@ def test_an_address_where_no_gateway_is_gets_no_password(run: Run, desk: Desk, m
     )
 
 
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        ("slurm.example.org", "https://slurm.example.org"),
-        ("slurm.example.org:8443/x/", "https://slurm.example.org:8443/x"),
-        ("https://slurm.example.org:443", "https://slurm.example.org"),
-        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
-    ],
-)
-def test_https_is_what_nobody_has_to_type(said: str, meant: str) -> None:
-    assert full_url(said) == meant
-
-
-@pytest.mark.parametrize(
-    ("said", "hint"),
-    [
-        ("http://slurm.example.org", "A password and a token would go over the network for everybody to read: use https://."),
-        ("ftp://slurm.example.org", "Give the address that your administrators told you: https://gateway.example.org"),
-        ("https://alice:secret@slurm.example.org", "Leave it out: https://gateway.example.org. Signing in asks for it."),
-        ("https://", "Give the address that your administrators told you: https://gateway.example.org"),
-        ("https://x:port", "Give the address that your administrators told you: https://gateway.example.org"),
-    ],
-)
-def test_what_no_password_may_be_sent_to_is_no_address(said: str, hint: str) -> None:
-    with pytest.raises(GatewayError) as caught:
-        full_url(said)
-    assert caught.value.hint == hint
+def test_a_gateway_that_cannot_be_reached_is_told_before_anything_is_asked(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.terminal.is_there", lambda: True)
+    monkeypatch.setattr("gateway.cli.login._PATIENCE", 0.0)
+    del desk
+    ran = run("login", "http://127.0.0.1:1")
+    assert (ran.code, ran.err) == (
+        1,
+        "slurm-gateway: http://127.0.0.1:1 cannot be reached: Connection refused\nhint: Check the address and your network.\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ def test_the_environment_may_name_the_site(run: Run, desk: Desk, monkeypatch: py
     assert token_in(run, desk) == token
 
 
+def test_the_address_of_the_environment_needs_no_https(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.sites.keep("mine", Site(url="https://g"), Secret(b"sgw_x"))
+    desk.sites.keep("other", Site(url="https://h"), Secret(b"sgw_y"))
+    monkeypatch.setenv("SLURM_GATEWAY_URL", "g/")
+    assert person.person_of(argparse.Namespace(site=None, ca=None, token_file=None)).name == "mine"
+
+
 @pytest.mark.parametrize(
     ("said", "kept", "environment", "meant"),
     [
@@ -100,8 +107,8 @@ def test_the_ca_that_is_said_goes_before_the_kept_one_and_that_before_the_enviro
             "Set it to what 'slurm-gateway tokens create' printed, and nothing else.",
         ),
         (
-            {"SLURM_GATEWAY_TOKEN": "sgw_x", "SLURM_GATEWAY_URL": "g"},
-            "g is no https:// address",
+            {"SLURM_GATEWAY_TOKEN": "sgw_x", "SLURM_GATEWAY_URL": "ftp://g"},
+            "ftp://g is no https:// address",
             "Give the address that your administrators told you: https://gateway.example.org",
         ),
     ],
@@ -118,6 +125,35 @@ def test_whoever_signed_out_is_told_how_to_sign_in(run: Run, desk: Desk) -> None
     desk.sites.forget("default")
     ran = run("tokens", "list")
     assert (ran.code, ran.err) == (1, f"slurm-gateway: not signed in at {desk.fake.url}\nhint: Sign in first: slurm-gateway login\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("slurm.example.org", "https://slurm.example.org"),
+        ("slurm.example.org:8443/x/", "https://slurm.example.org:8443/x"),
+        ("https://slurm.example.org:443", "https://slurm.example.org"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_https_is_what_nobody_has_to_type(said: str, meant: str) -> None:
+    assert person.full_url(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("http://slurm.example.org", "A password and a token would go over the network for everybody to read: use https://."),
+        ("ftp://slurm.example.org", "Give the address that your administrators told you: https://gateway.example.org"),
+        ("https://alice:secret@slurm.example.org", "Leave it out: https://gateway.example.org. Signing in asks for it."),
+        ("https://", "Give the address that your administrators told you: https://gateway.example.org"),
+        ("https://x:port", "Give the address that your administrators told you: https://gateway.example.org"),
+    ],
+)
+def test_what_no_password_may_be_sent_to_is_no_address(said: str, hint: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        person.full_url(said)
+    assert caught.value.hint == hint
 
 
 # Token files.
@@ -211,13 +247,15 @@ def test_a_session_that_has_ended_is_begun_anew_and_the_request_goes_on(desk: De
     assert (terminal.shown.splitlines()[-1] in desk.fake.known, desk.kept() in desk.fake.known) == (True, True)
 
 
-def test_whoever_signed_out_is_asked_too(desk: Desk) -> None:
+def test_whoever_signed_out_is_asked_before_anything_is_sent(desk: Desk) -> None:
     desk.signed_in()
     desk.sites.forget("default")
     with desk.types("tokens", "list") as terminal:
         terminal.answer("Password of alice: ", PASSWORD)
         terminal.answer("Code: ", CODE)
         assert terminal.ended() == 0
+    assert terminal.shown.startswith(f"{desk.fake.url}: not signed in\n")
+    assert desk.fake.calls() == ["POST /auth/login", "GET /auth/tokens"]
 
 
 def test_somebody_is_asked_though_the_streams_lead_elsewhere(desk: Desk) -> None:

@@ -108,3 +108,11 @@ def test_a_command_in_the_background_asks_nobody_and_is_not_stopped() -> None:
     with Terminal(["/bin/sh", "-c", f'"{sys.executable}" -c "{background}" | cat'], ENVIRONMENT) as terminal:
         assert terminal.ended() == 0
     assert terminal.shown == "False\n"
+
+
+def test_a_terminal_that_would_show_the_password_is_told() -> None:
+    program = FAILS.format("terminal.hidden('Password: ')")
+    broken = "import termios\ndef fails(*_): raise termios.error(5, 'Input/output error')\ntermios.tcsetattr = fails\n"
+    with Terminal([sys.executable, "-c", f"from gateway.cli import terminal\n{broken}{program}"], ENVIRONMENT) as terminal:
+        assert terminal.ended() == 0
+    assert terminal.shown.splitlines()[-1] == ("the terminal does not hide what is typed | Run this again at a terminal, and answer the question.")

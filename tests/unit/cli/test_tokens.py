@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_gateway import FakeGateway
 from tests.unit.cli.conftest import Desk, Run
 from tests.unit.cli.kept import keep
 
@@ -150,3 +151,10 @@ def test_mine_load_nothing_of_the_server(desk: Desk) -> None:
     environment = desk.environment | {"PATH": os.environ["PATH"]}
     loaded = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True).stdout.split()
     assert {"gateway.store", "sqlalchemy", "aiohttp", "pydantic", "rich", "keyring"} & set(loaded) == set()
+
+
+def test_an_answer_without_a_token_is_told(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.signed_in()
+    monkeypatch.setattr(FakeGateway, "answer", lambda *_: (201, {"id": "x"}, {}))
+    ran = run("tokens", "create", "--name", "x")
+    assert (ran.code, ran.err) == (1, "slurm-gateway: the answer has no token\nhint: Is this the gateway's address?\n")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.fake_gateway import FakeGateway
 from tests.unit.cli.conftest import Desk, Run
 
 
@@ -64,3 +65,20 @@ def test_a_personal_token_is_told_as_one(run: Run, desk: Desk, monkeypatch: pyte
     monkeypatch.setenv("SLURM_GATEWAY_URL", desk.fake.url)
     out = run("whoami").out
     assert ("user           bob\n" in out, "signed in by   a personal token\n" in out, "unused" in out) == (True, True, False)
+
+
+def test_a_given_token_that_is_dead_is_told_with_what_to_do(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_GATEWAY_TOKEN", "sgw_dead")
+    monkeypatch.setenv("SLURM_GATEWAY_URL", desk.fake.url)
+    ran = run("whoami")
+    assert (ran.code, ran.err.splitlines()[1]) == (
+        1,
+        "hint: Give another one: --token-file or SLURM_GATEWAY_TOKEN; 'slurm-gateway tokens create' makes one.",
+    )
+
+
+def test_an_answer_that_no_gateway_gives_is_told(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.signed_in()
+    monkeypatch.setattr(FakeGateway, "answer", lambda *_: (200, [], {}))
+    ran = run("whoami")
+    assert (ran.code, ran.err) == (1, "slurm-gateway: the answer is not what a gateway answers\nhint: Is this the gateway's address?\n")

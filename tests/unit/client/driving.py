@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -83,6 +83,14 @@ def drive(conversation: Conversation[Any], replies: Iterable[Reply], *, clock: C
     except GatewayError as error:
         driven.error = error
     return driven
+
+
+def tried(do: Callable[..., T], *args: object, **kwargs: object) -> T | GatewayError:
+    """Return what comes of something, or the error that it ends with."""
+    try:
+        return do(*args, **kwargs)
+    except GatewayError as error:
+        return error
 
 
 def ok(tree: object = None, *, status: int = 200, **headers: str) -> Answer:

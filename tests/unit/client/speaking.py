@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gateway.client.address import Address
@@ -44,11 +45,11 @@ class Blocking:
     def __call__(self, *conversations: Conversation[Any], **settings: Any) -> list[Any]:
         """Carry one conversation after the other on one connection; an error is what came of it."""
         with closing(self._made(settings)) as connection:
-            return [_tried(lambda one=one: connection.carry(one)) for one in conversations]
+            return [_tried(partial(connection.carry, conversation)) for conversation in conversations]
 
     def hear(self, conversation: Conversation[None], most: int, **settings: Any) -> list[Event]:
         """Listen to so many events."""
-        with closing(self._made(settings)) as connection, closing(connection.listen(conversation)) as events:  # type: ignore[type-var]
+        with closing(self._made(settings)) as connection, closing(connection.listen(conversation)) as events:
             return [next(events) for _ in range(most)]
 
     def _made(self, settings: dict[str, Any]) -> Connection:
@@ -82,8 +83,7 @@ class Awaiting:
             connection = self._made(settings)
             events: list[Event] = []
             try:
-                stream: AsyncIterator[Event] = connection.listen(conversation)
-                async with aclosing(stream):  # type: ignore[type-var]
+                async with aclosing(connection.listen(conversation)) as stream:
                     async for event in stream:
                         events.append(event)
                         if len(events) == most:

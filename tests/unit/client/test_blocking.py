@@ -73,7 +73,11 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_not_missed(side: Side) -
 
 @BOTH
 def test_a_change_is_sent_once_when_the_connection_breaks_off(side: Side) -> None:
-    with serving(answering(http()), lambda caller: (caller.request(), caller.reset())[0]) as server:  # type: ignore[func-returns-value]
+    def breaks_off(caller: Caller) -> None:
+        caller.request()
+        caller.reset()
+
+    with serving(answering(http()), breaks_off) as server:
         _, error = side(server.url)(one(READ), ask(CHANGE, Patience()))
     assert isinstance(error, UnreachableError)
     assert (error.sent, error.lasting) == (True, False)

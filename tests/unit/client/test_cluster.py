@@ -134,8 +134,8 @@ def test_a_job_is_over_when_nothing_of_it_goes_on(states: object, over: bool) ->
 @pytest.mark.parametrize(
     ("told", "code"),
     [
-        (0, 0), (256, 1), (3 << 8, 3), (9, 137), (9 | 0x80, 137), (65280, 255), (-1, None), (None, None), (4294967294, None), ("3", None), (True, None),
-        ({"status": ["ERROR"], "return_code": {"set": True, "infinite": False, "number": 7}}, 7),
+        (0, 0), (256, 1), (3 << 8, 3), (9, 137), (9 | 0x80, 137), (65280, 255), (-1, None), (None, None), (4294967294, None), ("3", None),
+        (True, None), ({"status": ["ERROR"], "return_code": {"set": True, "infinite": False, "number": 7}}, 7),
         ({"status": "SIGNALED", "return_code": None, "signal": {"signal_id": 15, "name": "Terminated"}}, 143),
         ({"status": "SIGNALED", "return_code": None, "signal": {"signal_id": {"set": True, "number": 15}}}, 143),
         ({"signal": {"id": {"set": False, "number": 0}}, "return_code": {"set": True, "number": 2}}, 2),

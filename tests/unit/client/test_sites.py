@@ -98,6 +98,13 @@ def test_a_site_is_found_by_its_address(sites: Sites) -> None:
     assert (sites.by_url(HERE.url), sites.by_url(THERE.url)) == (("here", HERE), None)
 
 
+def test_of_several_with_one_address_the_default_one_is_found(sites: Sites) -> None:
+    for name in ("a", "b", "c"):
+        sites.keep(name, HERE, TOKEN)
+    sites.choose("b")
+    assert sites.by_url(HERE.url) == ("b", HERE)
+
+
 def test_what_is_forgotten_leaves_the_address(sites: Sites) -> None:
     sites.keep("here", HERE, TOKEN)
     sites.forget("here")

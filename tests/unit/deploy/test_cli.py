@@ -59,6 +59,7 @@ def test_origins_are_remembered_until_others_are_given(tmp_path: Path) -> None:
         (["http://127.0.0.1:8000"] * 2, ["http://127.0.0.1:8000"]),
         ([], ["http://127.0.0.1:8000"]),
         (["https://a.org"], ["https://a.org"]),
+        (["none"], []),
     ):
         up._settle_origins(recall(layout), given)
         assert recall(layout).record.origins == kept

@@ -49,3 +49,12 @@ def test_many_people_fit_into_the_places_that_there_are() -> None:
     for number in range(10_000):
         recency.note("main", f"user{number}")
     assert all(recency.last("main", f"user{number}") > 0 for number in range(10_000))
+
+
+def test_what_somebody_was_told_counts_from_when_it_was_so_and_takes_nothing_back() -> None:
+    recency = Recency(clock=lambda: 5_000_000_000)
+    recency.knows("main", "alice", 3.5)
+    assert (recency.last("main", "alice"), recency.last("main", "bob")) == (3.5, 0.0)
+    recency.note("main", "alice")
+    recency.knows("main", "alice", 3.5)
+    assert recency.last("main", "alice") == 5.0

@@ -79,3 +79,9 @@ def test_what_cannot_be_set_is_said_with_a_hint(tree: dict[str, Any], name: str,
 
 def test_a_field_that_is_not_known_here_may_be_named_in_full() -> None:
     assert changed({"job": {}}, job__brand_new="1") == {"job": {"brand_new": 1}}
+
+
+def test_a_job_that_is_held_has_no_priority_which_would_end_the_hold() -> None:
+    assert changed({"job": {"priority": 7}}, hold="true") == {"job": {"hold": True}}
+    assert changed({"jobs": [{"priority": 7}]}, jobs__0__hold="true") == {"jobs": [{"hold": True}]}
+    assert changed({"job": {"priority": 7}}, hold="false") == {"job": {"priority": 7, "hold": False}}

@@ -54,6 +54,7 @@ def test_the_whole_script_travels_and_the_job_is_called_after_its_file() -> None
         (["#SLURM -p debug"], {"partition": "debug"}),
         (["#SBATCH -p debug -n 2", "#SBATCH -A lab"], {"partition": "debug", "tasks": 2, "account": "lab"}),
         (["#SBATCH -Hn2"], {"hold": True, "tasks": 2}),
+        (["#SBATCH --hold --priority=7"], {"hold": True}),
         (["#SBATCH -p", "#SBATCH debug"], {"partition": "debug"}),
         (["#SBATCH -n1", "#SBATCH -n2"], {"tasks": 2}),
         (["#SBATCH --comment='two words'"], {"comment": "two words"}),

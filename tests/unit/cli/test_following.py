@@ -1,0 +1,181 @@
+"""Following jobs to their end: exit codes, what is said meanwhile, and what is away and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.cli.following import Ended, Follower, TimeUpError, exit_code
+from gateway.client.cluster import Job
+from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
+
+Said = Job | list[Job] | GatewayError
+
+
+def job(state: str, *, number: int = 7, code: int | None = None, **more: Any) -> Job:
+    return Job(id=number, name="hello", user="alice", state=state, exit_code=code, **more)
+
+
+class Clock:
+    """Time that passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Gateway:
+    """Tells of each job what it is given, one after the other, the last for ever; a job that goes on is told when the time is up."""
+
+    def __init__(self, clock: Clock, **told: list[Said]) -> None:
+        self._clock = clock
+        self._told = {int(name.removeprefix("job")): list(said) for name, said in told.items()}
+        self.asked: list[tuple[int, float | None]] = []
+
+    def wait(self, *job_ids: int, until: str = "finished", timeout: float | None = None) -> list[Job]:
+        (job_id,) = job_ids
+        assert until == "changed"
+        self.asked.append((job_id, timeout))
+        said = self._told[job_id].pop(0) if len(self._told[job_id]) > 1 else self._told[job_id][0]
+        if isinstance(said, GatewayError):
+            raise said
+        jobs = said if isinstance(said, list) else [said]
+        if all(one.is_over for one in jobs):
+            return jobs
+        self._clock.sleep(timeout or 0)
+        raise WaitTimeoutError("still", hint="wait", jobs=jobs)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def follow(clock: Clock) -> Callable[..., list[Ended]]:
+    def followed(gateway: Gateway, *job_ids: int, live: bool = False, timeout: float | None = None) -> list[Ended]:
+        return list(Follower(gateway, timeout=timeout, clock=clock, sleep=clock.sleep, live=live).follow(job_ids or (7,)))
+
+    return followed
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "state"),
+    [
+        ([job("COMPLETED", code=0)], 0, "COMPLETED"),
+        ([job("COMPLETED")], 0, "COMPLETED"),
+        ([job("FAILED", code=3)], 3, "FAILED"),
+        ([job("FAILED", code=137)], 137, "FAILED"),
+        ([job("CANCELLED", code=0)], 1, "CANCELLED"),
+        ([job("TIMEOUT", code=0)], 1, "TIMEOUT"),
+        ([job("NODE_FAIL")], 1, "NODE_FAIL"),
+        ([job("COMPLETED", code=0), job("FAILED", code=2), job("TIMEOUT", code=0)], 2, "FAILED"),
+        ([job("COMPLETED", code=0), job("COMPLETED", code=0)], 0, "COMPLETED"),
+    ],
+)
+def test_the_exit_code_is_the_jobs_and_no_end_but_completed_is_success(parts: list[Job], code: int, state: str) -> None:
+    ended = Ended(job_id=7, parts=tuple(parts))
+    assert (ended.exit_code, ended.state) == (code, state)
+    assert ended.told() == {"job_id": 7, "name": "hello", "state": state, "exit_code": code}
+
+
+def test_of_several_jobs_the_largest_exit_code_counts() -> None:
+    assert exit_code([Ended(job_id=n, parts=(job("FAILED", code=n),)) for n in (2, 5, 3)]) == 5
+
+
+def test_the_end_is_told_in_a_line() -> None:
+    over = job("FAILED", code=3, started_at=100.0, ended_at=165.0)
+    assert Ended(job_id=7, parts=(over,)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3"
+    assert Ended(job_id=7, parts=(over, over)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3, 2 tasks"
+
+
+def test_each_state_is_a_line_where_there_is_no_terminal(
+    follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits, runs = job("PENDING", reason="Resources"), job("RUNNING", nodes="n1")
+    (ended,) = follow(Gateway(clock, job7=[waits, waits, runs, runs, job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0
+    assert capsys.readouterr().err == "Job 7 (hello) PENDING (Resources)\nJob 7 (hello) RUNNING on n1\n"
+
+
+def test_a_terminal_has_one_line_that_is_gone_in_the_end(
+    follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    follow(Gateway(clock, job7=[job("PENDING", reason="Resources"), job("RUNNING", nodes="n1"), job("COMPLETED", code=0)]), live=True)
+    shown = capsys.readouterr().err
+    assert shown == "\r\x1b[KJob 7 (hello) PENDING (Resour\r\r\x1b[KJob 7 (hello) RUNNING on n1 0\r\r\x1b[K"
+
+
+def test_what_a_job_is_called_does_nothing_to_the_terminal(
+    follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Job(id=7, name="\x1b[2J\u202e", user="alice", state="RUNNING")
+    (ended,) = follow(Gateway(clock, job7=[odd, Job(id=7, name="\x1b[2J", user="alice", state="COMPLETED")]))
+    assert "\x1b" not in capsys.readouterr().err + ended.in_words()
+
+
+def test_ends_are_told_as_they_come_whatever_the_order(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    runs = [job("RUNNING", number=n) for n in (0, 1, 2)]
+    gateway = Gateway(
+        clock,
+        job1=[runs[1], runs[1], runs[1], job("COMPLETED", number=1, code=0)],
+        job2=[runs[2], job("FAILED", number=2, code=4)],
+    )
+    assert [ended.job_id for ended in follow(gateway, 1, 2, 1)] == [2, 1]
+
+
+def test_the_tasks_of_an_array_end_together(follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    mixed = [job("COMPLETED", code=0), job("RUNNING"), job("RUNNING")]
+    (ended,) = follow(Gateway(clock, job7=[mixed, [job("COMPLETED", code=0), job("FAILED", code=9)]]))
+    assert (ended.exit_code, capsys.readouterr().err) == (9, "Job 7 (hello) 1 COMPLETED, 2 RUNNING\n")
+
+
+def unreachable(*, lasting: bool = False) -> UnreachableError:
+    return UnreachableError("the gateway cannot be reached", hint="Check.", sent=False, lasting=lasting)
+
+
+def refused(reason: str, retry_after: float | None = None) -> RefusedError:
+    error = RefusedError({"detail": "no", "reason": reason, "hint": "h"}, status=503, request_id=None)
+    error.retry_after = retry_after
+    return error
+
+
+def test_what_is_away_is_waited_for_and_that_is_said_once(
+    follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = [unreachable() for _ in range(8)]
+    (ended,) = follow(Gateway(clock, job7=[*away, refused("upstream_unreachable", 40), job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0
+    assert capsys.readouterr().err == "the gateway cannot be reached; waiting until that is over.\n"
+    assert clock.now == 1000 + 1 + 2 + 4 + 8 + 10 + 10 + 10 + 10 + 40
+
+
+@pytest.mark.parametrize(
+    "error", [unreachable(lasting=True), refused("not_permitted"), SlurmRefusedError("no", hint="h", status=404, request_id=None)]
+)
+def test_what_does_not_pass_is_an_error(error: GatewayError, follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    with pytest.raises(type(error)):
+        follow(Gateway(clock, job7=[error]))
+
+
+@pytest.mark.parametrize("told", [[job("RUNNING")], [unreachable()]])
+def test_the_time_may_be_up_first(told: list[Said], follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    with pytest.raises(TimeUpError, match="job 7 not at an end") as caught:
+        follow(Gateway(clock, job7=told), timeout=90)
+    assert caught.value.hint == "Go on waiting: slurm-gateway wait 7."
+    assert 1090 <= clock.now <= 1100
+
+
+def test_a_line_that_is_painted_is_painted_each_second_at_first(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    gateway = Gateway(clock, job7=[*[job("RUNNING")] * 70, job("COMPLETED", code=0)])
+    follow(gateway, live=True)
+    assert {timeout for _, timeout in gateway.asked[1:50]} == {1}
+    assert gateway.asked[-1] == (7, 5)
