@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli import person
+from gateway.client.errors import printable
 from gateway.errors import CommandError
 
 if TYPE_CHECKING:
@@ -152,26 +153,27 @@ def _write_json(folder: Path, report: Report) -> None:
 
 
 def _write_table(report: Report) -> None:
-    from gateway.client.errors import printable  # noqa: PLC0415 - as above
+    from gateway.cli import tables  # noqa: PLC0415 - as above
     from gateway.client.queue.story import summary  # noqa: PLC0415 - as above
 
+    column = tables.Column
+    columns = [
+        column(heading="FILE", least=8),
+        column(heading="STATUS"),
+        column(heading="JOB", right=True),
+        column(heading="STATE", rank=2),
+        column(heading="EXIT", right=True, rank=1),
+        column(heading="REASON", least=8, rank=3),
+    ]
     rows = [
-        (
-            printable(line.file),
-            line.status.replace("_", " "),
-            str(line.job_id or ""),
-            line.state or "",
-            "" if line.exit_code is None else str(line.exit_code),
-            printable(line.reason or ""),
-        )
+        (line.file, line.status.replace("_", " "), line.job_id, line.state and tables.state(line.state), line.exit_code, line.reason)
         for line in report.lines
     ]
-    from gateway.cli.table import table  # noqa: PLC0415 - as above
-
-    sys.stdout.write(table(("FILE", "STATUS", "JOB", "STATE", "EXIT", "REASON"), rows))
-    sys.stdout.write(f"{summary(report.counts)}\n")
+    tables.show_or_say(columns, rows, "No job files.")
+    if rows:
+        sys.stdout.write(f"{summary(report.counts)}\n")
     if report.holder is not None:
-        sys.stdout.write(f"Run by {report.holder}.\n")
+        sys.stdout.write(f"Run by {printable(str(report.holder))}\n")
 
 
 # Options.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +54,11 @@ def report(folder: Path, options: Options) -> Report:
     glanced = glance(folder)
     lines = [_line(entry) for entry in (*glanced.ledger.past, *glanced.ledger.entries.values()) if entry.status is not Status.WITHDRAWN]
     lines += [Line(file=found.file, status=WAITING) for found in waiting(glanced.ledger, seen.files)]
-    counts: dict[str, int] = {}
-    for line in lines:
-        counts[line.status] = counts.get(line.status, 0) + 1
-    return Report(lines=tuple(lines), counts=counts, holder=glanced.holder, others=seen.others)
+    return _report(lines, glanced.holder, seen.others)
+
+
+def _report(lines: Sequence[Line], holder: Holder | None, others: tuple[str, ...]) -> Report:
+    return Report(lines=tuple(lines), counts=Counter(line.status for line in lines), holder=holder, others=others)
 
 
 def waiting(ledger: Ledger, files: Sequence[folders.Found]) -> list[folders.Found]:
@@ -67,8 +69,8 @@ def waiting(ledger: Ledger, files: Sequence[folders.Found]) -> list[folders.Foun
 def plan(folder: Path, options: Options) -> Report:
     """Return what a queue would do: each file that waits is read, and what would be set aside has the reason."""
     told = report(folder, options)
-    lines = tuple(_judged(folder, line, options.largest) if line.status == WAITING else line for line in told.lines)
-    return Report(lines=lines, counts=told.counts, holder=told.holder, others=told.others)
+    lines = [_judged(folder, line, options.largest) if line.status == WAITING else line for line in told.lines]
+    return _report(lines, told.holder, told.others)
 
 
 def _judged(folder: Path, line: Line, largest: int) -> Line:

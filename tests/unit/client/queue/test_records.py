@@ -36,7 +36,8 @@ EXAMPLE = records.Submitted(file="a.json", key="k", job_id=91, at=1.0)
 @st.composite
 def any_record(draw: st.DrawFn) -> Record:
     kind = draw(st.sampled_from(KINDS))
-    return kind(**{field.name: draw(BY_TYPE[str(field.type)]) for field in fields(kind)})
+    made: Record = kind(**{field.name: draw(BY_TYPE[str(field.type)]) for field in fields(kind)})
+    return made
 
 
 @given(any_record(), st.integers(1, 10**6))

@@ -155,11 +155,10 @@ def test_a_broken_file_is_set_aside_with_the_reason_and_the_rest_goes_on(tmp_pat
 
 def test_a_file_that_is_half_written_is_looked_at_again_before_it_is_set_aside(tmp_path: Path) -> None:
     write(tmp_path, "a.json")
-    whole = (tmp_path / "a.json").read_text()
-    (tmp_path / "a.json").write_text(whole[:10])
+    (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text()[:10])
     gateway = Gateway(Slurm())
     gateway.slurm.now = (tmp_path / "a.json").stat().st_ctime + 2.0
-    with queue(tmp_path, gateway, AT_ONCE, then=lambda: (tmp_path / "a.json").write_text(whole) and None) as running:
+    with queue(tmp_path, gateway, AT_ONCE, then=lambda: write(tmp_path, "a.json")) as running:
         told = list(running)
     assert gateway.slurm.names == ["a.json"]
     assert "set_aside" not in kinds(told)
