@@ -320,6 +320,7 @@ def run(arguments: argparse.Namespace) -> int:
         # What passes is waited for here, where it can be said.
         with person.gateway_of(arguments, patience=0.0) as gateway:
             gateway.username  # noqa: B018 - asks who we are, so that a session that has ended is found before anything is drawn
+            person.renew_if_short(gateway)
             if arguments.json or not _is_screen():
                 Watch(arguments, gateway, Lines(json=arguments.json, users=users)).run()
             screen = Screen(users=users)

@@ -144,7 +144,7 @@ def test_a_job_is_told_from_its_beginning_to_its_end(run: Run, gateway: FakeGate
         ["1", "FAILED", "job1", "exit", "3"],
         ["1", "gone", "job1", "exit", "3"],
     ]
-    assert gateway.asked[1].query == {"user": "alice"}
+    assert next(asked for asked in gateway.asked if asked.path == "/events").query == {"user": "alice"}
     assert (ran.code, ran.err) == (1, "slurm-gateway: The test is over.\nhint: Go home.\n")
 
 
