@@ -16,7 +16,7 @@ from gateway.cli import job, jobids, person, shown, terminal
 from gateway.cli.jobs import words
 from gateway.cli.table import document
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, JobForgottenError
+from gateway.client.errors import GatewayError, JobForgottenError, printable
 from gateway.client.gateway import Gateway
 from gateway.errors import CommandError
 
@@ -146,7 +146,7 @@ def _failed(wanted: jobids.JobId, error: CommandError | GatewayError) -> Outcome
 
 def _tell(outcome: Outcome) -> None:
     if outcome.result in _DONE:
-        sys.stdout.write(f"{outcome.job}: {outcome.message}\n")
+        sys.stdout.write(printable(f"{outcome.job}: {outcome.message}") + "\n")
         sys.stdout.flush()
     else:
-        terminal.say(f"{outcome.job}: {outcome.message}\nhint: {outcome.hint}")
+        terminal.say(f"{printable(f'{outcome.job}: {outcome.message}')}\nhint: {printable(outcome.hint or '')}")

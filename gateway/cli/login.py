@@ -14,7 +14,7 @@ from typing import Any
 from gateway.cli import person, terminal
 from gateway.client.address import Address
 from gateway.client.calls import SignedIn
-from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError
+from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError, printable
 from gateway.client.gateway import Gateway
 from gateway.client.sites import DEFAULT, Site, Sites, check_name
 from gateway.errors import CommandError
@@ -130,10 +130,11 @@ def _tell(arguments: argparse.Namespace, sites: Sites, name: str, site: Site, si
         tree = {"site": name, "url": site.url, "username": signed_in.username, "expires_at": signed_in.expires_at}
         sys.stdout.write(json.dumps({**tree, "header_file": None if file is None else str(file)}) + "\n")
         return
+    who = printable(signed_in.username)
     from gateway.cli import times  # noqa: PLC0415 - after the request
 
     called = "" if name == DEFAULT else f" (site {name})"
-    sys.stdout.write(f"Signed in to {site.url} as {signed_in.username}, for {times.in_words(signed_in.expires_in)}{called}.\n")
+    sys.stdout.write(f"Signed in to {site.url} as {who}, for {times.in_words(signed_in.expires_in)}{called}.\n")
     if file is None:
         sys.stdout.write("The token is in the keyring, so there is no file for curl; 'slurm-gateway api GET /slurm/latest/jobs' does the same.\n")
     else:

@@ -312,3 +312,12 @@ def test_a_token_in_the_environment_that_goes_before_is_told(run: Run, desk: Des
     answering(monkeypatch)
     ran = run("login", desk.fake.url, "--user", "alice")
     assert (ran.code, ran.err) == (0, "SLURM_GATEWAY_TOKEN is set: the other commands use that token, not this session.\n")
+
+
+def test_a_name_that_a_gateway_gives_is_not_the_terminals_to_obey(desk: Desk) -> None:
+    desk.fake.users = ("al\x1b[2jice",)
+    with desk.types("login", desk.fake.url, "--user", "al\x1b[2jice") as terminal:
+        terminal.answer("Password of al?[2jice: ", PASSWORD)
+        terminal.answer("Code: ", CODE)
+        assert terminal.ended() == 0
+    assert (f"Signed in to {desk.fake.url} as al?[2jice" in terminal.shown, "\x1b" in terminal.shown) == (True, False)
