@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.cli import person
+from gateway.cli import person, times
 from gateway.cli.person import PersonsGateway
 from gateway.client.address import Address
 from gateway.client.asking import Answer
@@ -47,7 +47,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     )
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="send a header, too")
     parser.add_argument("-i", "--include", action="store_true", help="print the answer's status and headers before its body")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=_TIMEOUT, help="give up after so long a silence (300)")
+    parser.add_argument("--timeout", metavar="SECONDS", type=times.seconds, default=_TIMEOUT, help="give up after so long a silence (300)")
     person.add_options(parser, json=False)
     parser.set_defaults(run=run)
 

@@ -33,6 +33,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 _SIZE = re.compile(r"([0-9]{1,12})(k|m)?", re.IGNORECASE)
 _RETRY = re.compile(r"retry=([0-9]{1,3})")
 _MOST_IN_FLIGHT = 100_000
+_MOST_BYTES = 1024**3
+_LONGEST = 365 * 86400
 _STOPPED = 128
 
 
@@ -199,11 +201,17 @@ def _duration(text: str) -> float:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no time such as 30s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds > _LONGEST:
+        raise argparse.ArgumentTypeError(f"'{text}' is longer than a year")
+    return seconds
 
 
 def _size(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no size such as 500k or 4m")
-    return int(found[1]) * {"": 1, "k": 1024, "m": 1024**2}[(found[2] or "").lower()]
+    size = int(found[1]) * {"": 1, "k": 1024, "m": 1024**2}[(found[2] or "").lower()]
+    if not 0 < size <= _MOST_BYTES:
+        raise argparse.ArgumentTypeError(f"'{text}' is not between a byte and {_MOST_BYTES // 1024**2}m")
+    return size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 
 from gateway.client.cluster import LAST_MOMENT
@@ -51,6 +52,17 @@ def server_now(date: str | None) -> float:
         return parsedate_to_datetime(date or "").timestamp()
     except (ValueError, OverflowError):
         return time.time()
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, for argparse: what is none, is not above 0 or is longer than ten years, no clock can wait for."""
+    try:
+        said = float(text)
+    except ValueError:
+        said = 0.0
+    if not 0 < said <= _LONGEST:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds, such as 90")
+    return said
 
 
 def duration(text: str) -> int:

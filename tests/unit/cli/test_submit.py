@@ -161,7 +161,8 @@ def test_another_refusal_is_slurms_own(run: Run, gateway: Gateway, file: Path) -
     [
         (["--set", "partition"], 2, "'partition' is not NAME=VALUE"),
         (["--set", "=x"], 2, "'=x' is not NAME=VALUE"),
-        (["--largest", "0"], 2, "--largest must be 1 at least\nhint: Name a number of MiB."),
+        *((["--largest", size], 2, f"argument --largest: '{size}' is no number of MiB from 1 to 1024") for size in ("0", "²", "1025", "9" * 20)),
+        *((["--patience", said], 2, f"argument --patience: '{said}' is no number of seconds, such as 90") for said in ("nan", "-1", "inf", "x")),
         (["--set", "partion=x"], 1, "there is no field partion\nhint: Did you mean partition?"),
     ],
 )

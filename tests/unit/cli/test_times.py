@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentTypeError
 
 import pytest
 
-from gateway.cli.times import duration, in_words, moment, on_the_clock, server_now
+from gateway.cli.times import duration, in_words, moment, on_the_clock, seconds, server_now
 from gateway.errors import CommandError
 
 
@@ -71,3 +72,18 @@ def test_a_moment_is_shown_as_the_clock_here_shows_it(monkeypatch: pytest.Monkey
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-1", "1e10", "1e400", "", "x", "1:30"])
+def test_what_no_clock_can_wait_for_is_no_number_of_seconds(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is no number of seconds, such as 90"):
+        seconds(text)
+
+
+def test_seconds_are_read() -> None:
+    assert (seconds("90"), seconds("0.5"), seconds("1e3")) == (90.0, 0.5, 1000.0)
+
+
+@pytest.mark.parametrize("told", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2026-13-01T00:00:00Z", "9999-06-01T00:00:00Z"])
+def test_a_time_that_no_calendar_has_everywhere_is_none(told: str) -> None:
+    assert moment(told) is None
