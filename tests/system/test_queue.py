@@ -220,14 +220,14 @@ def _killed_20_times(person: Person, seed: int) -> None:
 
 @pytest.mark.timeout(240)
 def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 12)
+    names = fill(carol, folder, 8)
     with running(carol, folder, "--in-flight", "2") as queue:
         place = 0
         for service in ("slurmrestd", "gateway", "slurmrestd", "gateway"):
             place = queue.wait_for(lambda line: line.startswith("Job Submitted: "), after=place)
             carol.site.demo("restart", service)
         assert queue.ended(LONG) == 0, queue.notes
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 13)})
+    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 9)})
 
 
 @pytest.mark.timeout(240)
@@ -250,7 +250,7 @@ def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> N
 
 
 def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 3, "sleep 2")
+    names = fill(carol, folder, 2, "sleep 2")
     with running(carol, folder, "--interval", "1s") as queue:
         queue.wait_for(lambda line: line.startswith("Job Submitted: "))
         carol.site.token(USER, younger_than=0)  # ends the one before
@@ -258,7 +258,7 @@ def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(c
     assert queue.notes[-1].startswith("hint: Sign in again: slurm-gateway login")
     again = signed_in(carol.site, USER, carol.folder).run("queue", folder)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "No more jobs in queue"), again.stderr
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in (1, 2, 3)})
+    assert in_slurm(carol, names) == Counter({f"{names}1": 1, f"{names}2": 1})
 
 
 def test_on_a_terminal_a_session_that_ends_is_begun_anew_and_the_queue_goes_on(carol: Person, folder: Path) -> None:
@@ -303,7 +303,8 @@ def test_broken_files_are_set_aside_and_the_rest_goes_on(person: Person, folder:
     os.mkfifo(folder / "f.json")
     (folder / "g.json").symlink_to("nothing")
     (folder / "notes.txt").write_text("no job")
-    ended = person.run("queue", folder, timeout=LIMIT)
+    # A file that cannot be read may be half written, so that it is not given up at once.
+    ended = person.run("queue", folder, "--settle", "0.1s", timeout=LIMIT)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-2:] == [
         "slurm-gateway: 2 completed, 7 set aside",
