@@ -180,7 +180,8 @@ class _Checker:
     def _brought_up(self, path: Path, value: Any, name: str, to: str) -> Problem:  # noqa: ANN401 - JSON is what it is
         version = self._submission.version
         if to != name:
-            return self._note(path, f"is called {to} in {version}, or is in it: the gateway brings it up", name=True)
+            what = "is called" if shapes.is_spelling(name, to) else "becomes"
+            return self._note(path, f"{what} {to} in {version}: the gateway brings it up", name=True)
         return self._note(path, f"is {kind_of(value)}; {version} takes {self._described(name)}: the gateway brings it up")
 
     def _described(self, name: str) -> str:

@@ -137,10 +137,10 @@ def test_what_slurm_takes_beyond_its_description_is_not_called_wrong(fields: dic
         ({"environment": {"PATH": "/bin"}}, 42, "is an object; v0.0.42 takes a list: the gateway brings it up"),
         ({"environment": ["A=b"]}, 42, None),
         ({"time_limit": "01:30:00"}, 42, "is a text; v0.0.42 takes a number: the gateway brings it up"),
-        ({"ntasks": 5}, 42, "is called tasks in v0.0.42, or is in it: the gateway brings it up"),
-        ({"gres": "gpu:1"}, 42, "is called tres_per_node in v0.0.42, or is in it: the gateway brings it up"),
-        ({"spread_job": True}, 42, "is called flags in v0.0.42, or is in it: the gateway brings it up"),
-        ({"required_nodes": ["c1"]}, 38, "is called nodelist in v0.0.38, or is in it: the gateway brings it up"),
+        ({"ntasks": 5}, 42, "is called tasks in v0.0.42: the gateway brings it up"),
+        ({"gres": "gpu:1"}, 42, "becomes tres_per_node in v0.0.42: the gateway brings it up"),
+        ({"spread_job": True}, 42, "becomes flags in v0.0.42: the gateway brings it up"),
+        ({"required_nodes": ["c1"]}, 38, "becomes nodelist in v0.0.38: the gateway brings it up"),
     ],
 )
 def test_an_older_or_newer_shape_is_a_note(fields: dict[str, Any], version: int, message: str | None) -> None:
