@@ -8,27 +8,27 @@ asks through a gateway, blocking or not) → ``blocking`` (the connection), ``ga
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from gateway.client.calls import MadeToken, PersonalToken, Session, SignedIn, Submitted
-from gateway.client.cluster import Job, Node, Partition
-from gateway.client.errors import (
-    GatewayError,
-    JobFileError,
-    JobForgottenError,
-    NoEventsError,
-    NotSignedInError,
-    NotUnderstoodError,
-    RefusedError,
-    SlurmRefusedError,
-    UnreachableError,
-    WaitTimeoutError,
-)
-from gateway.client.gateway import Gateway
-from gateway.client.news import Event
 
 if TYPE_CHECKING:
     from gateway.client.awaiting import AsyncGateway
+    from gateway.client.calls import MadeToken, PersonalToken, Session, SignedIn, Submitted
+    from gateway.client.cluster import Job, Node, Partition
+    from gateway.client.errors import (
+        GatewayError,
+        JobFileError,
+        JobForgottenError,
+        NoEventsError,
+        NotSignedInError,
+        NotUnderstoodError,
+        RefusedError,
+        SlurmRefusedError,
+        UnreachableError,
+        WaitTimeoutError,
+    )
+    from gateway.client.gateway import Gateway
+    from gateway.client.news import Event
 
 __all__ = [
     "AsyncGateway",
@@ -54,11 +54,36 @@ __all__ = [
     "WaitTimeoutError",
 ]
 
+# Each name is loaded when it is first asked for: the commands start without what they do not need, and nobody who does not await loads aiohttp.
+_HOMES = {
+    "AsyncGateway": "awaiting",
+    "Event": "news",
+    "Gateway": "gateway",
+    "GatewayError": "errors",
+    "Job": "cluster",
+    "JobFileError": "errors",
+    "JobForgottenError": "errors",
+    "MadeToken": "calls",
+    "NoEventsError": "errors",
+    "Node": "cluster",
+    "NotSignedInError": "errors",
+    "NotUnderstoodError": "errors",
+    "Partition": "cluster",
+    "PersonalToken": "calls",
+    "RefusedError": "errors",
+    "Session": "calls",
+    "SignedIn": "calls",
+    "SlurmRefusedError": "errors",
+    "Submitted": "calls",
+    "UnreachableError": "errors",
+    "WaitTimeoutError": "errors",
+}
+
 
 def __getattr__(name: str) -> object:
-    """Load asyncio and aiohttp for those who want them, and for no command."""
-    if name == "AsyncGateway":
-        from gateway.client import awaiting  # noqa: PLC0415 - that is what this is for
-
-        return awaiting.AsyncGateway
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a name from the module that it is at home in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found

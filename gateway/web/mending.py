@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from gateway.errors import InternalError, Refusal, Unavailable
+from gateway.errors import BadRequest, InternalError, Refusal, Unavailable
 from gateway.policy.route import submission_version
 from gateway.proxy.workshop import Workshop
 from gateway.slurm.repair.body import Mended, repair_body
@@ -18,6 +18,10 @@ HEADER = "X-Gateway-Repaired"
 _AT_ONCE = 16 * 1024
 # A job file that is larger goes on as it came: to hold and read it would cost others more than it is worth.
 _MOST = 4 * 1024 * 1024
+_HINTS = {
+    "argv": "Write the arguments into the script ('set -- first second' behind its first line), and leave the field out.",
+    "group_id": "Give the number of the group ('getent group NAME' on the cluster tells it), or leave the field out.",
+}
 
 
 class Mending:
@@ -34,11 +38,18 @@ class Mending:
     async def mend(self, call: Call, upload: Upload, content_type: str | None) -> tuple[Upload, str | None]:
         """Return the body and the type to send, having named each repair on the answer to come; what is not held whole goes on as it is.
 
-        Raises Unavailable when a large job file cannot be read just now: it does not depend on that what is submitted.
+        Raises Unavailable when a large job file cannot be read just now: it does not depend on that what is submitted; BadRequest for one that
+        would end slurmrestd.
         """
         if not self._enabled or not upload.length:
             return upload, content_type
         mended = await self._mended(call, upload.content, content_type)
+        if mended.fatal is not None:
+            raise BadRequest(
+                "fatal_field",
+                detail=f"The job has the field {mended.fatal!r}, for which slurmrestd of this version ends, for everybody. Nothing was submitted.",
+                hint=_HINTS.get(mended.fatal.lower(), "Leave it out."),
+            )
         if mended.repairs:
             call.context.headers[HEADER] = ", ".join(mended.repairs)
         call.context.not_repaired = mended.problem

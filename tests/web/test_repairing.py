@@ -123,3 +123,12 @@ async def test_a_key_knows_its_request_by_what_was_sent_and_not_by_what_the_repa
     monkeypatch.setattr("gateway.web.mending.repair_body", lambda _content, content_type, _version: Mended(content_type=content_type))
     again = await submit(house, "v0.0.42", json.dumps(OLD_JOB).encode(), JSON, key)
     assert (again.status, again.field("idempotency-replayed"), again.field("x-gateway-repaired")) == (200, "true", None)
+
+
+@pytest.mark.parametrize("padding", [0, 40_000])
+async def test_a_field_that_would_end_slurmrestd_for_everybody_is_refused_with_another_way(house: House, padding: int) -> None:
+    body = json.dumps({"job": {"name": "a", "argv": ["one"], "comment": "x" * padding}, "script": "#!/bin/sh"}).encode()
+    answer = await submit(house, "v0.0.38", body)
+    assert (answer.status, answer.reason, house.slurm.seen) == (400, "bad_request", [])
+    assert "'argv'" in str(answer.json["detail"])
+    assert "set -- first second" in str(answer.json["hint"])
