@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from gateway.client.errors import printable
 from gateway.errors import CommandError
@@ -27,6 +28,11 @@ def is_there() -> bool:
             return True
     except OSError:
         return False
+
+
+def draws(stream: TextIO) -> bool:
+    """Tell whether a stream leads to a terminal on which something can be drawn anew."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 def say(text: str) -> None:

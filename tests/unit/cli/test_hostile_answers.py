@@ -100,3 +100,10 @@ def test_no_exit_code_of_a_job_becomes_a_success(run: Run, gateway: FakeGateway,
 def test_real_answers_are_read_as_ever(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /slurm/latest/jobs", recorded("24.11", "jobs"))
     assert run("jobs").code == 0
+
+
+def test_a_refusal_whose_number_is_a_list_is_a_refusal(run: Run, gateway: FakeGateway) -> None:
+    gateway.on("GET /slurm/latest/job/7", Says(body={"jobs": [JOB]}))
+    gateway.on("DELETE /slurm/latest/job/7", Says(status=500, body={"errors": [{"error_number": [1], "error_code": {}, "description": "No."}]}))
+    ran = run("cancel", "7")
+    assert (ran.code, "7: was not cancelled: No.\n" in ran.err) == (1, True)
