@@ -50,14 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
     sites.prepare()  # before a code is used up for nothing
     if site.keyring:
         sites.open_keyring().get(name)
-    before = _before(sites, name)
     with Gateway(site.url, ca=site.ca, patience=_PATIENCE, on_pause=person.tell) as gateway:
         _meet(gateway)
         asked = "User: " if site.username is None else f"User [{site.username}]: "
         signed_in = person.sign_in(gateway, arguments.user or terminal.line(asked, site.username))
         site = replace(site, username=signed_in.username)
         try:
-            sites.keep(name, site, signed_in.token)
+            before = sites.keep(name, site, signed_in.token)
         except GatewayError:
             person.end(site, signed_in.token)  # nobody has it
             raise
@@ -92,17 +91,6 @@ def _free(names: list[str], url: str) -> str:
     address = Address.of(url)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", address.host)[:40].strip(".-") or "site"
     return next(name for name in (host, f"{host}-{address.port}", f"{host}-{os.urandom(4).hex()}") if name not in names)
-
-
-def _before(sites: Sites, name: str) -> tuple[Site, Secret] | None:
-    """Return the session that this sign-in takes the place of."""
-    if name not in sites.names():
-        return None
-    try:
-        _, site, token = sites.signed_in(name)
-    except GatewayError:  # a file that cannot be read is replaced all the same
-        return None
-    return None if token is None else (site, token)
 
 
 def _meet(gateway: Gateway) -> None:
