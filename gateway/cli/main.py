@@ -151,6 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
     _have_streams()
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "").isascii():  # '²' is a digit to rich, and no number to Python
+            del os.environ[name]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
     try:

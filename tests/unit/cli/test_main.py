@@ -250,3 +250,17 @@ def test_want_of_memory_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("gateway.cli.sites.show", want)
     ran = run("sites")
     assert (ran.code, ran.err) == (1, "slurm-gateway: there is not enough memory for this\nhint: Ask for less, or run it where there is more.\n")
+
+
+def test_an_interrupt_while_it_is_loaded_is_no_traceback(tmp_path: Path, desk: Desk) -> None:
+    (tmp_path / "argparse.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = desk.environment | {"PYTHONPATH": f"{tmp_path}:{desk.environment['PYTHONPATH']}"}
+    ran = subprocess.run([sys.executable, "-m", "gateway", "jobs"], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ("Traceback" in ran.stderr, ran.returncode) == (False, -2)
+
+
+def test_a_width_that_is_no_number_is_none(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    monkeypatch.setenv("COLUMNS", "²")
+    run("sites")
+    assert "COLUMNS" not in os.environ
