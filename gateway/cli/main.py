@@ -23,6 +23,7 @@ from gateway.errors import CommandError
 
 USAGE = 2
 _STANDARD_ERROR = 2
+_INTERRUPTED = 130
 _PROGRAM = "slurm-gateway"
 
 # In the order in which somebody new comes to need them.
@@ -162,7 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.run(arguments))
         finally:
             sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
-    except (CommandError, GatewayError, ModuleNotFoundError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except (CommandError, GatewayError, ModuleNotFoundError, OSError, MemoryError) as error:
         return _failed(error)
 
 
@@ -182,7 +185,7 @@ def _stream(number: int, mode: str) -> TextIO:
     return os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False)  # type: ignore[return-value]  # a mode that is no literal
 
 
-def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | MemoryError | KeyboardInterrupt) -> int:
+def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | MemoryError) -> int:
     """Say what went wrong, and return the exit code."""
     match error:
         case CommandError():
@@ -191,8 +194,6 @@ def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError |
             return _say(f"{error}{'' if error.request_id is None else f' (request id {error.request_id})'}", _hint(error))
         case ModuleNotFoundError():
             return _say(f"this command needs the module {error.name}", "pip install 'slurm-gateway[server]'")
-        case KeyboardInterrupt():
-            return 130
         case MemoryError():
             return _say("there is not enough memory for this", "Ask for less, or run it where there is more.")
         case BrokenPipeError():

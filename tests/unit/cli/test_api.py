@@ -250,6 +250,5 @@ def test_a_limit_that_no_clock_has_is_refused_before_anything_is_sent(run: Run, 
     ran = run("api", "GET", "/slurm/latest/ping", "--timeout", said)
     assert (ran.code, gateway.asked) == (2, [])
     assert ran.err == (
-        f"slurm-gateway: argument --timeout: '{said}' is no number of seconds, such as 90\n"
-        "hint: 'slurm-gateway api --help' tells how it is used.\n"
+        f"slurm-gateway: argument --timeout: '{said}' is no number of seconds, such as 90\nhint: 'slurm-gateway api --help' tells how it is used.\n"
     )

@@ -315,7 +315,9 @@ def test_a_dumb_terminal_gets_lines(terminal: Terminal, monkeypatch: pytest.Monk
     assert tables.console(terminal).is_dumb_terminal
 
 
-def test_however_much_is_heard_the_list_is_read_now_and_then(run: Run, gateway: FakeGateway, over: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_however_much_is_heard_the_list_is_read_now_and_then(
+    run: Run, gateway: FakeGateway, over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watching, "_APART", 0.2)
     read: list[float] = []
 
