@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.client.errors import GatewayError
 from gateway.client.queue.folder import Found
-from gateway.client.queue.ledger import FREE, Entry, Ledger, Status
+from gateway.client.queue.ledger import FREE, UNKNOWN, Entry, Ledger, Status
 from gateway.client.queue.plan import Action, Finish, Leave, LookAtFolder, LookAtJobs, Options, Send, Sleep, Take
 from gateway.client.queue.telling import QueueEvent
 
@@ -19,6 +19,7 @@ _FORGOTTEN, _NOT_ASKED = 60.0, 900.0
 # So often a limit of Slurm's is waited for with no job of ours in it.
 _LIMITED = 3
 _REPEAT = 60.0
+_NOT_AGAIN = frozenset({"CANCELLED", UNKNOWN})
 
 
 @dataclass(slots=True)
@@ -168,8 +169,8 @@ class Engine:
         return entry is None or entry.status in FREE or self.may_retry(entry)
 
     def may_retry(self, entry: Entry) -> bool:
-        """Tell whether the file of a job that failed is submitted again; what somebody cancelled is not."""
-        return entry.status is Status.FAILED and entry.state != "CANCELLED" and entry.attempt <= self._options.on_failure.retries
+        """Tell whether the file of a job that failed is submitted again; what somebody cancelled is not, nor what may have ended well."""
+        return entry.status is Status.FAILED and entry.state not in _NOT_AGAIN and entry.attempt <= self._options.on_failure.retries
 
     def _attempt(self, file: str) -> int:
         entry = self._ledger.entries.get(file)

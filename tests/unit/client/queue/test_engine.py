@@ -270,7 +270,15 @@ def test_jobs_that_could_not_be_looked_at_are_looked_at_later() -> None:
 
 @pytest.mark.parametrize(
     ("state", "attempt", "retried"),
-    [("FAILED", 1, True), ("FAILED", 2, True), ("FAILED", 3, False), ("TIMEOUT", 1, True), ("CANCELLED", 1, False), ("COMPLETED", 1, False)],
+    [
+        ("FAILED", 1, True),
+        ("FAILED", 2, True),
+        ("FAILED", 3, False),
+        ("TIMEOUT", 1, True),
+        ("CANCELLED", 1, False),
+        ("UNKNOWN", 1, False),
+        ("COMPLETED", 1, False),
+    ],
 )
 def test_what_failed_is_submitted_again_as_often_as_wished(state: str, attempt: int, *, retried: bool) -> None:
     driver = Driver(Options(on_failure=OnFailure(retries=2)))
