@@ -228,7 +228,7 @@ class Engine:
 
     def limited(self, now: float, file: str) -> bool:
         """Note that Slurm takes no more jobs of this user; return whether to wait for that to change, which it does when one of ours ends."""
-        if self._ledger.in_flight > 1:  # one of them is the one that was not taken
+        if self._ledger.open_in(Status.IN_SLURM):
             self._hold = math.inf
             return True
         self._hold = now + _LONGEST
