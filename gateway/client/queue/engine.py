@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.client.errors import GatewayError
 from gateway.client.queue.folder import Found
+from gateway.client.queue.judging import says_nothing
 from gateway.client.queue.ledger import FREE, UNKNOWN, Entry, Ledger, Status
 from gateway.client.queue.plan import Action, Finish, Leave, LookAtFolder, LookAtJobs, Options, Send, Sleep, Take
 from gateway.client.queue.telling import QueueEvent
@@ -27,6 +28,7 @@ class _Later:
     at: float = 0.0
     pause: float = _FIRST
     tries: int = 0
+    wordless: int = 0
 
 
 class Engine:
@@ -87,6 +89,10 @@ class Engine:
     def tries(self, entry: Entry) -> int:
         """Return how often an intention was sent in vain by this queue."""
         return self._sending.get(entry.file, _Later()).tries
+
+    def wordless(self, entry: Entry) -> int:
+        """Return how often in a row the last word on an intention was one that says nothing."""
+        return self._sending.get(entry.file, _Later()).wordless
 
     # What is due.
 
@@ -223,6 +229,7 @@ class Engine:
         if maybe_sent:
             self.maybe_sent.add(entry.key)
         later = self._sending.setdefault(entry.file, _Later())
+        later.wordless = later.wordless + 1 if says_nothing(error) else 0
         self._postpone(now, later, error)
         self._down = self._down or everything
 

@@ -265,7 +265,7 @@ class Queue:
         self._engine.submitted(self._clocks.now(), entry, job_id, notes=notes, repaired=repaired)
 
     def _not_sent(self, entry: Entry, error: GatewayError) -> Iterator[QueueEvent]:
-        now, verdict = self._clocks.now(), judge(error, tries=self._engine.tries(entry), reached=self._reached)
+        now, verdict = self._clocks.now(), judge(error, wordless=self._engine.wordless(entry), reached=self._reached)
         if verdict is Verdict.STOP:
             raise error
         if verdict in {Verdict.ALL_LATER, Verdict.THIS_LATER}:

@@ -373,3 +373,12 @@ def test_a_job_that_is_not_known_for_a_moment_is_looked_at_again(tmp_path: Path)
     gateway.reads = [unknown_job()]
     told = run(tmp_path, gateway)
     assert [event.state for event in told if event.kind == "ended"] == ["COMPLETED"]
+
+
+def test_an_outage_does_not_count_towards_what_a_file_is_set_aside_for(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+    gateway.faults = [*(refused("upstream_unreachable", 502) for _ in range(9)), by_slurm(500), by_slurm(500, 1800), by_slurm(500)]
+    told = run(tmp_path, gateway)
+    assert gateway.slurm.names == ["a.json"]
+    assert "set_aside" not in kinds(told)
