@@ -73,7 +73,7 @@ def look(folder: Path, order: Key = by_name) -> Seen:
                     found = _found(entry)
                     if found is not None:
                         files.append(found)
-                elif not entry.name.startswith(".") and entry.is_file():
+                elif not entry.name.startswith(".") and _is_file(entry):
                     others.append(entry.name)
     except OSError as error:
         raise GatewayError(
@@ -85,11 +85,20 @@ def look(folder: Path, order: Key = by_name) -> Seen:
 def _found(entry: os.DirEntry[str]) -> Found | None:
     try:
         told = entry.stat()
-    except FileNotFoundError:
-        if not entry.is_symlink():
+    except OSError:
+        # Wherever a link leads, that is not there, or not for us: for whoever reads it to say.
+        try:
+            told = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
             return None  # it has gone meanwhile
-        told = entry.stat(follow_symlinks=False)
     return Found(file=entry.name, size=told.st_size, mtime_ns=told.st_mtime_ns, ctime=told.st_ctime, regular=stat.S_ISREG(told.st_mode))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 class Stillness:

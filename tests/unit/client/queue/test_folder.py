@@ -207,3 +207,14 @@ def test_a_folder_that_nothing_can_be_moved_in_is_told_of(tmp_path: Path) -> Non
     with pytest.raises(GatewayError, match=r"a\.json cannot be moved") as caught:
         put_aside(tmp_path, "a.json", "a.json", "why")
     assert caught.value.hint == "Let the queue write there, and start it again."
+
+
+@pytest.mark.parametrize("name", ["a.json", "notes.txt"])
+@pytest.mark.parametrize("target", ["{name}", "b.json/x", "x" * 300], ids=["itself", "below-a-file", "too-long"])
+def test_a_link_that_leads_nowhere_holds_up_nobody_else(tmp_path: Path, name: str, target: str) -> None:
+    (tmp_path / "b.json").write_text("{}")
+    (tmp_path / name).symlink_to(target.format(name=name))
+    assert [found.file for found in look(tmp_path).files if found.regular] == ["b.json"]
+    if name == "a.json":
+        with pytest.raises(JobFileError, match=r"a\.json (cannot be read|is a link to nothing)"):
+            content(tmp_path, name, 100)
