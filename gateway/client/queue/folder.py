@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -182,7 +183,22 @@ def put_aside(folder: Path, file: str, to: str, text: str) -> None:
             os.fsync(stream.fileno())
         if os.path.lexists(folder / file) and not os.path.lexists(aside / to):
             (folder / file).rename(aside / to)
+        # What is written down as set aside must not be back after a power cut: it would be taken for a file that somebody has put back.
+        sync(aside)
+        sync(folder)
     except OSError as error:
         raise GatewayError(
             f"{file} cannot be moved to {aside}: {error.strerror}", hint="Let the queue write there, and start it again.", reason="folder_unwritable"
         ) from error
+
+
+def sync(folder: Path) -> None:
+    """Have what was made, moved or removed in a folder outlive a power cut, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EBADF}:  # some file systems know no fsync of a folder
+            raise
+    finally:
+        os.close(handle)

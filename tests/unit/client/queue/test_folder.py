@@ -218,3 +218,11 @@ def test_a_link_that_leads_nowhere_holds_up_nobody_else(tmp_path: Path, name: st
     if name == "a.json":
         with pytest.raises(JobFileError, match=r"a\.json (cannot be read|is a link to nothing)"):
             content(tmp_path, name, 100)
+
+
+def test_that_a_file_was_set_aside_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{")
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((str(Path(f"/proc/self/fd/{handle}").readlink()), (tmp_path / "a.json").exists())))
+    put_aside(tmp_path, "a.json", "a.json", "why")
+    assert {place for place, still_here in synced if not still_here} == {str(tmp_path), str(tmp_path / "set-aside")}
