@@ -187,9 +187,8 @@ def put_aside(folder: Path, file: str, to: str, text: str) -> None:
         sync(aside)
         sync(folder)
     except OSError as error:
-        raise GatewayError(
-            f"{file} cannot be moved to {aside}: {error.strerror}", hint="Let the queue write there, and start it again.", reason="folder_unwritable"
-        ) from error
+        hint = f"{ASIDE} has to be a folder that the queue may write to, on the file system of the job files. Start it again then."
+        raise GatewayError(f"{file} cannot be moved to {aside}: {error.strerror}", hint=hint, reason="folder_unwritable") from error
 
 
 def sync(folder: Path) -> None:
