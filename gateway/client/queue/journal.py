@@ -98,6 +98,19 @@ class Journal:
         self._size += len(content)
         self.ledger.apply(record)
 
+    def still_there(self) -> None:
+        """Make sure that the folder is the one that is locked; raise GatewayError if it was moved away, or another one put into its place."""
+        try:
+            if os.path.samestat((self._home / _LOCK).stat(), os.fstat(self._lock)):
+                return
+        except OSError:
+            pass
+        raise GatewayError(
+            f"{self._home.parent} is not the folder any more that it was when the queue began",
+            hint=f"Start the queue again on the folder that you mean; where it was is written down in that one's {FOLDER}.",
+            reason="folder_replaced",
+        )
+
     def keep_body(self, key: str, body: bytes) -> None:
         """Keep what is sent under a key."""
         file = self._body(key)
