@@ -28,6 +28,7 @@ _PASSES = frozenset(
         "upstream_unreachable",
         "upstream_broken",
         "upstream_timeout",
+        "stopping",
         "store_unavailable",
         "audit_unavailable",
         "unavailable",

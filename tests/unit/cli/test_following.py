@@ -204,3 +204,8 @@ def test_wide_letters_do_not_make_a_second_line(clock: Clock, capsys: pytest.Cap
     named = Job(id=7, name="漢" * 60, user="alice", state="RUNNING")
     list(Follower(Gateway(clock, job7=[named, job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep, live=True).follow([7]))
     assert capsys.readouterr().err.count("漢") == (39 - len("Job 7 (")) // 2
+
+
+def test_a_gateway_that_is_restarted_is_waited_for(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    (ended,) = follow(Gateway(clock, job7=[refused("stopping", 1), job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0
