@@ -195,9 +195,12 @@ class Queue:
             if content is None:
                 self._engine.gone(found.file)
                 return
+            if not folders.is_same(self.folder, found):
+                self._engine.not_yet(self._clocks.now(), found)
+                return
             job = jobfile.read(content, found.file, directory=str(self.folder.absolute()))
         except JobFileError as error:
-            if self._may_be_half_written(found):
+            if self._may_be_half_written(found) or not folders.is_same(self.folder, found):
                 self._engine.not_yet(self._clocks.now(), found)
             else:
                 self._set_aside(found.file, str(error), error.hint)

@@ -409,3 +409,17 @@ def test_a_folder_that_is_moved_away_under_way_ends_the_queue_and_nothing_is_tak
         list(running)
     assert "Start the queue again" in caught.value.hint
     assert gateway.slurm.names == ["a.json"]
+
+
+def test_a_file_that_changes_between_the_look_and_its_turn_has_to_be_still_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", "b.json")
+    gateway = Gateway(Slurm())
+    gateway.slurm.now = (tmp_path / "b.json").stat().st_ctime + 100.0
+    with queue(tmp_path, gateway, Options(settle=1.0), then=lambda: write(tmp_path, "b.json")) as running:
+        told = []
+        for event in running:
+            told.append(event)
+            if event.kind == "ended" and event.file == "a.json":
+                (tmp_path / "b.json").write_text("")  # somebody begins to write it anew
+    assert gateway.slurm.names == ["a.json", "b.json"]
+    assert not {"set_aside", "changed"} & set(kinds(told))
