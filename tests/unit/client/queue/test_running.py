@@ -6,7 +6,9 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -423,3 +425,46 @@ def test_a_file_that_changes_between_the_look_and_its_turn_has_to_be_still_again
                 (tmp_path / "b.json").write_text("")  # somebody begins to write it anew
     assert gateway.slurm.names == ["a.json", "b.json"]
     assert not {"set_aside", "changed"} & set(kinds(told))
+
+
+@pytest.mark.parametrize(
+    "error", [refused("not_permitted", 403), refused("not_found", 404), NotUnderstoodError("huge", hint="", reason="answer_too_large")]
+)
+def test_accounting_that_is_not_for_us_does_not_hold_up_the_queue(tmp_path: Path, error: GatewayError) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(21 * 3600)
+
+    def recorded(since: float) -> Sequence[Mapping[str, Any]]:
+        del since
+        raise error
+
+    gateway.recorded = recorded  # type: ignore[method-assign]
+    run(tmp_path, gateway)
+    assert statuses(tmp_path) == {"a.json": Status.COMPLETED}
+
+
+def test_accounting_that_asks_who_we_are_ends_the_queue(tmp_path: Path) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(21 * 3600)
+
+    def recorded(since: float) -> Sequence[Mapping[str, Any]]:
+        del since
+        raise refused("token_refused", 401)
+
+    gateway.recorded = recorded  # type: ignore[method-assign]
+    with pytest.raises(GatewayError, match="token_refused"):
+        run(tmp_path, gateway)
+    assert statuses(tmp_path) == {"a.json": Status.SENDING}
+
+
+@pytest.mark.parametrize("back", [7200.0, 10 * 24 * 3600.0])
+def test_with_a_clock_that_was_put_back_a_key_is_not_taken_for_younger_than_it_is(tmp_path: Path, back: float) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(25 * 3600)
+    gateway.keys.clear()  # a day is over
+    gateway.slurm.now -= 25 * 3600 + back
+    run(tmp_path, gateway)
+    assert gateway.sent == ["a.json"]
