@@ -371,6 +371,8 @@ class Queue:
         return next((entry for entry in self.ledger.open_in(Status.IN_SLURM) if entry.job_id == job_id), None)
 
     def _judge(self, entry: Entry, job_id: int, parts: Sequence[Job], *, asked: bool) -> None:
+        # A Slurm that has lost its state, or another one, gives the number of ours to somebody else's.
+        parts = [job for job in parts if job.user in {None, self._ways.username}]
         if not parts:
             if self._engine.is_given_up(self._clocks.now(), job_id, asked=asked):
                 self._ended(entry, job_id, UNKNOWN, None)
@@ -378,6 +380,9 @@ class Queue:
         outcome = self._outcomes.of(job_id, parts)
         if outcome.over:
             self._ended(entry, job_id, outcome.state, outcome.exit_code)
+        elif all(job.accounted for job in parts):
+            # It is told of the end some moments later; of what slurmctld has lost, never ('sacctmgr show runawayjobs').
+            self._judge(entry, job_id, (), asked=False)
         else:
             self._engine.known(job_id, outcome.state)
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, NotUnderstoodError, UnreachableError
 from gateway.client.queue.ledger import Status
 from gateway.client.queue.plan import OnFailure, Options
@@ -468,3 +469,26 @@ def test_with_a_clock_that_was_put_back_a_key_is_not_taken_for_younger_than_it_i
     gateway.slurm.now -= 25 * 3600 + back
     run(tmp_path, gateway)
     assert gateway.sent == ["a.json"]
+
+
+def test_a_job_of_somebody_elses_that_has_the_number_of_ours_now_is_not_taken_for_ours(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+
+    def lose_state() -> None:
+        gateway.slurm.jobs[90].update(user_name="bob", job_state="COMPLETED")
+
+    with queue(tmp_path, gateway, then=lose_state) as running:
+        told = list(running)
+    assert [event.state for event in told if event.kind == "ended"] == ["UNKNOWN"]
+
+
+def test_a_job_that_accounting_alone_takes_for_running_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm(life=1e9))
+    told_by_accounting = {"job_id": 90, "name": "a.json", "user": "carol", "state": {"current": "RUNNING"}}
+    gateway.job = lambda job_id: [Job.of_accounting({**told_by_accounting, "job_id": job_id})]  # type: ignore[method-assign]
+    began = gateway.slurm.now
+    told = run(tmp_path, gateway)
+    assert [event.state for event in told if event.kind == "ended"] == ["UNKNOWN"]
+    assert 900 <= gateway.slurm.now - began < 1000
