@@ -29,7 +29,8 @@ class Job:
     Up to v0.0.39 one word is all that is told, and a flag such as COMPLETING stands in the place of the state. ``exit_code`` is a shell's: what
     the job's script returned, or 128 and the signal that ended it; it is None before the end. A task of an array has ``array_job_id`` and
     ``array_task``, its number, or for those that wait an expression as "3-9%2"; a part of a heterogeneous job has ``het_job_id`` and ``het_offset``.
-    ``user`` is None where only ``user_id`` is told (v0.0.36). ``raw`` is what Slurm told, as it came.
+    ``user`` is None where only ``user_id`` is told (v0.0.36). ``accounted``: slurmdbd tells of it, which slurmctld does not know any more. ``raw`` is
+    what Slurm told, as it came.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Job:
     array_task: str | None = None
     het_job_id: int | None = None
     het_offset: int | None = None
+    accounted: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -116,6 +118,7 @@ class Job:
             array_task=(_digits(array.get("task_id")) or (task if task and not task.startswith("0x") else None)) if array_job_id else None,
             het_job_id=het_job_id,
             het_offset=_whole(het.get("job_offset")) if het_job_id else None,
+            accounted=True,
             raw=told,
         )
 

@@ -83,7 +83,7 @@ def look(folder: Path, order: Key = by_name) -> Seen:
     return Seen(files=tuple(sorted(files, key=order)), others=tuple(sorted(others)))
 
 
-def _found(entry: os.DirEntry[str]) -> Found | None:
+def _found(entry: os.DirEntry[str] | Path) -> Found | None:
     try:
         told = entry.stat()
     except OSError:
@@ -134,6 +134,14 @@ class Stillness:
             elif not held_up:
                 still.append(found)
         return still, min(again, default=None)
+
+
+def is_same(folder: Path, found: Found) -> bool:
+    """Tell whether a file is still as it was found: nobody has written to it since, or put another one into its place."""
+    try:
+        return _found(folder / found.file) == found
+    except OSError:
+        return True  # for whoever reads it to say
 
 
 def content(folder: Path, file: str, largest: int) -> bytes | None:

@@ -210,6 +210,8 @@ def _running(lock: Path) -> Holder | None:
         return None
     try:
         return None if _try_lock(handle, shared=True) else _holder(handle)
+    except GatewayError:
+        return None  # no queue runs where there are no locks
     finally:
         os.close(handle)
 
@@ -242,7 +244,12 @@ def _try_lock(handle: int, *, shared: bool) -> bool:
     except OSError as error:
         if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
             return False
-        raise
+        raise GatewayError(
+            f"the folder cannot be locked: {error.strerror}",
+            hint="Two queues on one folder would submit all twice, so none runs where they cannot tell. Put the job files on another file system, "
+            "or have this one mounted with locks (Lustre: -o flock; NFS: with lockd).",
+            reason="journal_unlockable",
+        ) from error
     return True
 
 

@@ -14,7 +14,16 @@ from typing import Any, Self
 
 from gateway.client import jobfile
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, JobFileError, SlurmRefusedError, UnreachableError
+from gateway.client.errors import (
+    SIGN_IN_AGAIN,
+    STALE,
+    GatewayError,
+    JobFileError,
+    NotUnderstoodError,
+    RefusedError,
+    SlurmRefusedError,
+    UnreachableError,
+)
 from gateway.client.queue import folder as folders
 from gateway.client.queue import records
 from gateway.client.queue.engine import Engine
@@ -31,6 +40,8 @@ from gateway.client.queue.ways import Clocks, Ways
 
 # A gateway knows a key for a day; what is older than this might be a new one to it.
 _KEY_AGE = 20 * 3600.0
+# Before its time a key is where the clock has been put back: who knows by how much more.
+_PUT_BACK = 3600.0
 # A file that cannot be read may be half written: it is looked at again until it has been still for so many times as long as it has to be.
 _HALF_WRITTEN = 10.0
 # From so many jobs on, the list of all of mine is asked for in the place of each.
@@ -195,9 +206,12 @@ class Queue:
             if content is None:
                 self._engine.gone(found.file)
                 return
+            if not folders.is_same(self.folder, found):
+                self._engine.not_yet(self._clocks.now(), found)
+                return
             job = jobfile.read(content, found.file, directory=str(self.folder.absolute()))
         except JobFileError as error:
-            if self._may_be_half_written(found):
+            if self._may_be_half_written(found) or not folders.is_same(self.folder, found):
                 self._engine.not_yet(self._clocks.now(), found)
             else:
                 self._set_aside(found.file, str(error), error.hint)
@@ -245,7 +259,7 @@ class Queue:
 
     def _send(self, entry: Entry) -> Iterator[QueueEvent]:
         """Send what is intended, for the first time or again; with the same key and the same bytes that is one submission."""
-        if self._clocks.wall() - entry.intended_at > _KEY_AGE:
+        if not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
             self._begin_anew(entry)
             return
         body = self._journal.body(entry.key)
@@ -317,11 +331,15 @@ class Queue:
         self._set_aside(entry.file, f"{why}; {found.why}", hint, unknown=True)
 
     def _recorded(self, since: float) -> Sequence[Mapping[str, Any]]:
-        """Return what accounting has on record; where Slurm keeps none, that is nothing."""
+        """Return what accounting has on record; where there is none, or none for us, that is nothing."""
         try:
             return self._ways.recorded(since)
         except SlurmRefusedError:
             return ()
+        except (RefusedError, NotUnderstoodError) as error:
+            if error.reason == "answer_too_large" or not (is_passing(error, reached=True) or error.reason in SIGN_IN_AGAIN | {STALE}):
+                return ()
+            raise
 
     # The jobs.
 
@@ -353,6 +371,8 @@ class Queue:
         return next((entry for entry in self.ledger.open_in(Status.IN_SLURM) if entry.job_id == job_id), None)
 
     def _judge(self, entry: Entry, job_id: int, parts: Sequence[Job], *, asked: bool) -> None:
+        # A Slurm that has lost its state, or another one, gives the number of ours to somebody else's.
+        parts = [job for job in parts if job.user in {None, self._ways.username}]
         if not parts:
             if self._engine.is_given_up(self._clocks.now(), job_id, asked=asked):
                 self._ended(entry, job_id, UNKNOWN, None)
@@ -360,6 +380,9 @@ class Queue:
         outcome = self._outcomes.of(job_id, parts)
         if outcome.over:
             self._ended(entry, job_id, outcome.state, outcome.exit_code)
+        elif all(job.accounted for job in parts):
+            # It is told of the end some moments later; of what slurmctld has lost, never ('sacctmgr show runawayjobs').
+            self._judge(entry, job_id, (), asked=False)
         else:
             self._engine.known(job_id, outcome.state)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -189,3 +191,16 @@ def test_it_knows_how_the_clock_of_the_folder_differs(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         assert abs(journal.skew) < 5
         assert json.loads((tmp_path / FOLDER / "lock").read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_named_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(GatewayError, match="cannot be locked: ") as caught, Journal(tmp_path):
+        pass
+    assert "another file system" in caught.value.hint
+    assert caught.value.reason == "journal_unlockable"
+    assert glance(tmp_path).holder is None

@@ -6,12 +6,15 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, NotUnderstoodError, UnreachableError
 from gateway.client.queue.ledger import Status
 from gateway.client.queue.plan import OnFailure, Options
@@ -409,3 +412,83 @@ def test_a_folder_that_is_moved_away_under_way_ends_the_queue_and_nothing_is_tak
         list(running)
     assert "Start the queue again" in caught.value.hint
     assert gateway.slurm.names == ["a.json"]
+
+
+def test_a_file_that_changes_between_the_look_and_its_turn_has_to_be_still_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", "b.json")
+    gateway = Gateway(Slurm())
+    gateway.slurm.now = (tmp_path / "b.json").stat().st_ctime + 100.0
+    with queue(tmp_path, gateway, Options(settle=1.0), then=lambda: write(tmp_path, "b.json")) as running:
+        told = []
+        for event in running:
+            told.append(event)
+            if event.kind == "ended" and event.file == "a.json":
+                (tmp_path / "b.json").write_text("")  # somebody begins to write it anew
+    assert gateway.slurm.names == ["a.json", "b.json"]
+    assert not {"set_aside", "changed"} & set(kinds(told))
+
+
+@pytest.mark.parametrize(
+    "error", [refused("not_permitted", 403), refused("not_found", 404), NotUnderstoodError("huge", hint="", reason="answer_too_large")]
+)
+def test_accounting_that_is_not_for_us_does_not_hold_up_the_queue(tmp_path: Path, error: GatewayError) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(21 * 3600)
+
+    def recorded(since: float) -> Sequence[Mapping[str, Any]]:
+        del since
+        raise error
+
+    gateway.recorded = recorded  # type: ignore[method-assign]
+    run(tmp_path, gateway)
+    assert statuses(tmp_path) == {"a.json": Status.COMPLETED}
+
+
+def test_accounting_that_asks_who_we_are_ends_the_queue(tmp_path: Path) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(21 * 3600)
+
+    def recorded(since: float) -> Sequence[Mapping[str, Any]]:
+        del since
+        raise refused("token_refused", 401)
+
+    gateway.recorded = recorded  # type: ignore[method-assign]
+    with pytest.raises(GatewayError, match="token_refused"):
+        run(tmp_path, gateway)
+    assert statuses(tmp_path) == {"a.json": Status.SENDING}
+
+
+@pytest.mark.parametrize("back", [7200.0, 10 * 24 * 3600.0])
+def test_with_a_clock_that_was_put_back_a_key_is_not_taken_for_younger_than_it_is(tmp_path: Path, back: float) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.slurm.pass_time(25 * 3600)
+    gateway.keys.clear()  # a day is over
+    gateway.slurm.now -= 25 * 3600 + back
+    run(tmp_path, gateway)
+    assert gateway.sent == ["a.json"]
+
+
+def test_a_job_of_somebody_elses_that_has_the_number_of_ours_now_is_not_taken_for_ours(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+
+    def lose_state() -> None:
+        gateway.slurm.jobs[90].update(user_name="bob", job_state="COMPLETED")
+
+    with queue(tmp_path, gateway, then=lose_state) as running:
+        told = list(running)
+    assert [event.state for event in told if event.kind == "ended"] == ["UNKNOWN"]
+
+
+def test_a_job_that_accounting_alone_takes_for_running_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm(life=1e9))
+    told_by_accounting = {"job_id": 90, "name": "a.json", "user": "carol", "state": {"current": "RUNNING"}}
+    gateway.job = lambda job_id: [Job.of_accounting({**told_by_accounting, "job_id": job_id})]  # type: ignore[method-assign]
+    began = gateway.slurm.now
+    told = run(tmp_path, gateway)
+    assert [event.state for event in told if event.kind == "ended"] == ["UNKNOWN"]
+    assert 900 <= gateway.slurm.now - began < 1000
