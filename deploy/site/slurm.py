@@ -55,6 +55,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_min_interval=100000,batch_sched_delay=1
 ReturnToService=2
 MpiDefault=none
 SlurmdParameters=config_overrides

@@ -66,6 +66,7 @@ class Connection:
         self._kept: http.client.HTTPConnection | None = None
         self._kept_since = 0.0
         self._heard: socket.socket | None = None
+        self._hung_up = False
 
     def carry(self, conversation: Conversation[T]) -> T:
         """Carry ``conversation`` to its end and return what it was for; raise GatewayError."""
@@ -130,7 +131,8 @@ class Connection:
             self._kept = None
 
     def hang_up(self) -> None:
-        """End the stream that another thread listens to, at once: its next piece is the error of a connection that broke off."""
+        """End the stream that another thread listens to, at once and for good, with an UnreachableError."""
+        self._hung_up = True
         if self._heard is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._heard, socket.SHUT_RDWR)  # of what is below TLS, which only the thread that reads may touch
@@ -167,6 +169,8 @@ class Connection:
         if isinstance(step, Ask):
             return self._exchange(step)
         if isinstance(step, Pause):
+            if self._hung_up:
+                raise UnreachableError("somebody hung up", hint="Ask again.", sent=False)
             if self._on_pause is not None:
                 self._on_pause(step)
             self._sleep(step.seconds)

@@ -75,6 +75,13 @@ def on_record(person: Person, folder: Path) -> dict[str, dict[str, Any]]:
     return {line["file"]: line for line in told["files"]}
 
 
+def new_seed() -> int:
+    """Return what random moments come from, and show it, so that a failure can be had again."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
+    return seed
+
+
 def fill(person: Person, folder: Path, number: int, script: str = "true") -> str:
     """Put so many job files into a folder; return what their jobs' names begin with."""
     names = f"queue-{secrets.token_hex(4)}-"
@@ -184,15 +191,15 @@ No more jobs in queue"""
 @pytest.mark.timeout(240)
 def test_200_files_are_submitted_once_each_though_the_queue_is_killed_20_times(site: Site, trixie: Site, tmp_path: Path) -> None:
     """On both sites side by side, for most of it is waiting for Slurm."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = new_seed()
     people = [signed_in(where, USER, tmp_path / where.told["release"]) for where in (site, trixie)]
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(_killed_20_times, person, random.Random(seed + place)) for place, person in enumerate(people)]:
+        for done in [pool.submit(_killed_20_times, person, seed + place) for place, person in enumerate(people)]:
             done.result()
 
 
-def _killed_20_times(person: Person, moments: random.Random) -> None:
+def _killed_20_times(person: Person, seed: int) -> None:
+    moments = random.Random(seed)  # noqa: S311 - moments, not secrets
     folder = person.folder / "jobs"
     folder.mkdir(parents=True)
     names = fill(person, folder, FILES)
@@ -213,22 +220,19 @@ def _killed_20_times(person: Person, moments: random.Random) -> None:
 
 @pytest.mark.timeout(240)
 def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 12)
+    names = fill(carol, folder, 8)
     with running(carol, folder, "--in-flight", "2") as queue:
         place = 0
         for service in ("slurmrestd", "gateway", "slurmrestd", "gateway"):
             place = queue.wait_for(lambda line: line.startswith("Job Submitted: "), after=place)
             carol.site.demo("restart", service)
         assert queue.ended(LONG) == 0, queue.notes
-    print("\n".join(queue.notes))
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 13)})
+    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 9)})
 
 
 @pytest.mark.timeout(240)
 def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
+    moments = random.Random(new_seed())  # noqa: S311 - moments, not secrets
     names = fill(carol, folder, 20)
     with Cable(carol.site) as cable:
         through(carol, cable)
@@ -246,7 +250,7 @@ def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> N
 
 
 def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 3, "sleep 2")
+    names = fill(carol, folder, 2, "sleep 2")
     with running(carol, folder, "--interval", "1s") as queue:
         queue.wait_for(lambda line: line.startswith("Job Submitted: "))
         carol.site.token(USER, younger_than=0)  # ends the one before
@@ -254,7 +258,7 @@ def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(c
     assert queue.notes[-1].startswith("hint: Sign in again: slurm-gateway login")
     again = signed_in(carol.site, USER, carol.folder).run("queue", folder)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "No more jobs in queue"), again.stderr
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in (1, 2, 3)})
+    assert in_slurm(carol, names) == Counter({f"{names}1": 1, f"{names}2": 1})
 
 
 def test_on_a_terminal_a_session_that_ends_is_begun_anew_and_the_queue_goes_on(carol: Person, folder: Path) -> None:
@@ -299,7 +303,8 @@ def test_broken_files_are_set_aside_and_the_rest_goes_on(person: Person, folder:
     os.mkfifo(folder / "f.json")
     (folder / "g.json").symlink_to("nothing")
     (folder / "notes.txt").write_text("no job")
-    ended = person.run("queue", folder, timeout=LIMIT)
+    # A file that cannot be read may be half written, so that it is not given up at once.
+    ended = person.run("queue", folder, "--settle", "0.1s", timeout=LIMIT)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-2:] == [
         "slurm-gateway: 2 completed, 7 set aside",
@@ -342,9 +347,8 @@ def test_files_that_come_while_it_runs_are_taken_when_they_are_whole(carol: Pers
     assert in_slurm(carol, names) == Counter({f"{names}1": 1, f"{names}late": 1})
 
 
-def test_a_job_that_fails_is_told_of_and_one_that_is_requeued_is_under_way_still(person: Person, folder: Path) -> None:
-    gate = person.site.home(USER) / f"gate-{secrets.token_hex(4)}"
-    waiting = json.loads(job(person, "again", f"until [ -e {gate} ]; do sleep 0.1; done; exit 3"))
+def test_a_job_that_is_requeued_is_under_way_still_and_one_that_is_cancelled_has_failed(person: Person, folder: Path) -> None:
+    waiting = json.loads(job(person, "again", "sleep 60"))
     waiting["job"]["requeue"] = True
     (folder / "a.json").write_text(json.dumps(waiting))
     (folder / "b.json").write_text(job(person, "never"))
@@ -353,12 +357,34 @@ def test_a_job_that_fails_is_told_of_and_one_that_is_requeued_is_under_way_still
         job_id = queue.lines[place - 1].rpartition(" ")[2]
         wait_for(lambda: person.site.state_of(USER, int(job_id)) == "RUNNING", LIMIT, "the job's start")
         inside(person.site, USER, "scontrol", "requeue", job_id)
-        place = queue.wait_for(lambda line: line.startswith("Job still in progress: "), after=len(queue.lines))
-        gate.touch()
-        inside(person.site, "root", "scontrol", "release", job_id, check=False)
-        inside(person.site, "root", "scontrol", "update", f"JobId={job_id}", "StartTime=now", check=False)
-        assert queue.ended(180) == 1
-    assert f"Job {job_id} (a.json) ended: FAILED, exit code 3" in queue.notes
-    assert "Nothing more is submitted, since a.json failed" in queue.notes
-    assert queue.notes[-2] == "slurm-gateway: 1 failed, 1 waiting"
+        wait_for(lambda: person.site.state_of(USER, int(job_id)) == "PENDING", LIMIT, "the job's return")
+        queue.wait_for(lambda line: line == f"Job still in progress: {job_id}", after=len(queue.lines))
+        inside(person.site, USER, "scancel", job_id)
+        assert queue.ended() == 1
+    assert [note for note in queue.notes if job_id in note] == [f"Job {job_id} (a.json) ended: CANCELLED, exit code 0"]
+    assert queue.notes[-3:-1] == ["Nothing more is submitted, since a.json failed", "slurm-gateway: 1 failed, 1 waiting"]
     assert "Submitting job: b.json" not in queue.lines
+
+
+def test_on_a_terminal_of_80_columns_the_story_stands_above_a_bar(carol: Person, folder: Path) -> None:
+    gate = carol.site.home(USER) / f"gate-{secrets.token_hex(4)}"
+    fill(carol, folder, 2, f"until [ -e {gate} ]; do sleep 0.1; done")
+    with terminal(carol) as screen:
+        screen.start("queue", folder, "--interval", "1m")
+        shown = screen.wait(r"0/2 1 in Slurm$").splitlines()
+        gate.touch()
+        code, left = screen.ended(LIMIT)
+    ids = [line.rpartition(" ")[2] for line in left.splitlines() if line.startswith("Job Submitted")]
+    story = f"""\
+Routine check
+Submitting job: job1.json
+Job Submitted: Job ID : {ids[0]}
+Completed Jobs/Already Submitted ['job1.json']
+Routine check
+Submitting job: job2.json
+Job Submitted: Job ID : {ids[1]}
+Completed Jobs/Already Submitted ['job1.json', 'job2.json']
+Routine check
+No more jobs in queue"""
+    assert shown[-5:] == [*story.splitlines()[:4], "Jobs " + 40 * "\u2501" + " 0/2 1 in Slurm"]
+    assert (code, left.splitlines()[-10:]) == (0, story.splitlines())

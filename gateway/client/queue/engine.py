@@ -83,11 +83,6 @@ class Engine:
         self._report_progress()
         return self._take(now) or self._end(now)
 
-    @property
-    def waiting(self) -> Sequence[Found]:
-        """The files that can be taken."""
-        return self._found
-
     def tries(self, entry: Entry) -> int:
         """Return how often an intention was sent in vain by this queue."""
         return self._sending.get(entry.file, _Later()).tries

@@ -31,7 +31,7 @@ from gateway.client.queue.ways import Clocks, Ways
 
 # A gateway knows a key for a day; what is older than this might be a new one to it.
 _KEY_AGE = 20 * 3600.0
-# A file that cannot be read is looked at again for so long after it was last written to.
+# A file that cannot be read may be half written: it is looked at again until it has been still for so many times as long as it has to be.
 _HALF_WRITTEN = 10.0
 # From so many jobs on, the list of all of mine is asked for in the place of each.
 _EACH = 4
@@ -60,6 +60,7 @@ class Queue:
         self._changed_told: set[tuple[str, int]] = set()
         self._notes: dict[str, tuple[str, ...]] = {}
         self._reached = False
+        self._files: list[folders.Found] = []
 
     def stop(self) -> None:
         """Have it stop when what it is just doing is done."""
@@ -86,6 +87,7 @@ class Queue:
     def __iter__(self) -> Iterator[QueueEvent]:
         """Run to the end, and yield what happens."""
         seen = folders.look(self.folder, self._order)
+        self._files = list(seen.files)
         with self._journal:
             try:
                 yield from map(self._timed, self._run(seen))
@@ -164,7 +166,7 @@ class Queue:
 
     def _look_at_folder(self) -> Iterator[QueueEvent]:
         now = self._clocks.now()
-        files = [found for found in folders.look(self.folder, self._order).files if not self._is_done(found)]
+        self._files = files = [found for found in folders.look(self.folder, self._order).files if not self._is_done(found)]
         still, again = self._stillness.still(files, wall=self._clocks.wall() + self._journal.skew, now=now)
         self._engine.saw_folder(now, still, again)
         yield from self._written_over()
@@ -194,12 +196,16 @@ class Queue:
                 return
             job = jobfile.read(content, found.file, directory=str(self.folder.absolute()))
         except JobFileError as error:
-            if self._clocks.wall() + self._journal.skew - found.ctime < _HALF_WRITTEN and found.regular and found.size <= self.options.largest:
+            if self._may_be_half_written(found):
                 self._engine.not_yet(self._clocks.now(), found)
             else:
                 self._set_aside(found.file, str(error), error.hint)
             return
         self._intend(found, action.attempt, job)
+
+    def _may_be_half_written(self, found: folders.Found) -> bool:
+        age = self._clocks.wall() + self._journal.skew - found.ctime
+        return found.regular and found.size <= self.options.largest and age < _HALF_WRITTEN * self.options.settle
 
     def _intend(self, found: folders.Found, attempt: int, job: jobfile.JobFile) -> None:
         key = os.urandom(16).hex()
@@ -229,6 +235,7 @@ class Queue:
         folders.put_aside(self.folder, entry.file, to, f"{entry.reason}\nhint: {entry.hint}\n{back}\n")
         self._journal.write(records.SetAside(file=entry.file, to=to, at=self._clocks.wall()))
         self._journal.drop_body(entry.key)
+        self._files = [found for found in self._files if found.file != entry.file]
         self._engine.left(self.ledger.entries[entry.file])
 
     # Sending.
@@ -360,7 +367,7 @@ class Queue:
     # What is told.
 
     def _timed(self, event: QueueEvent) -> QueueEvent:
-        told = counts(self.ledger, self._engine.waiting) if event.kind == "check" else event.counts
+        told = counts(self.ledger, self._files) if event.kind == "check" else event.counts
         return replace(event, at=self._clocks.wall(), counts=told)
 
     def _started(self, seen: folders.Seen) -> QueueEvent:

@@ -20,7 +20,7 @@ from tests.unit.client.misbehaving import Server, always, http, serving
 TOKEN = "sgw_" + "a" * 49
 _OURS = {"close", "from_site", "queue"}
 """Methods that are no questions."""
-_FOR_THREADS = {"sibling"}
+_FOR_THREADS = {"hang_up", "sibling"}
 """What an awaiting gateway has no need of."""
 
 

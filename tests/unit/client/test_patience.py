@@ -65,7 +65,7 @@ def test_only_what_is_safe_is_sent_again(reply: Reply, read: bool, change: bool,
 
 def test_each_reason_of_the_gateway_is_known_to_be_safe_or_not() -> None:
     """A reason that is new has to be put somewhere: as things are, it would never be sent again."""
-    theirs = {refusal.reason for refusal in _all(gateway.errors.Refusal)}
+    theirs = {refusal.reason for refusal in _all(gateway.errors.Refusal) if refusal.__module__.startswith("gateway.")}
     of_nginx = set(re.findall(r"^ +/\.problem/\w+ ([a-z_]+);$", NGINX.read_text(), re.MULTILINE))
     settled = {
         "already_enrolled", "application_timeout", "application_unavailable", "bad_request", "conflict", "credentials_refused",

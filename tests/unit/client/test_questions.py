@@ -196,7 +196,7 @@ def test_a_file_is_read_and_one_that_cannot_be_is_a_line_and_a_hint(tmp_path: Pa
     file = tmp_path / "job.json"
     with pytest.raises(GatewayError) as caught:
         next(questions.submit(standing(), file))
-    assert (caught.value.reason, caught.value.hint) == ("bad_file", "Check the name of the file, and who may read it.")
+    assert (caught.value.reason, caught.value.hint) == ("job_file_broken", "Look at its name and its rights.")
     file.write_text('{"job": {"name": "x", "environment": {"PATH": "/bin"}}, "script": "#!/bin/sh\\ntrue\\n"}')
     [question] = drive(questions.submit(standing(), file), [ok({"job_id": 7})]).asked
     assert json.loads(question.body or b"")["job"]["name"] == "x"

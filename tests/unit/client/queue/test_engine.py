@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -164,7 +165,7 @@ def test_without_events_jobs_are_looked_at_less_and_less_often() -> None:
             driver.engine.saw_folder(driver.now, [], None)
         else:
             driver.now += slept(action)
-    pauses = [round(later - earlier, 1) for earlier, later in zip(looks, looks[1:], strict=False)]
+    pauses = [round(later - earlier, 1) for earlier, later in pairwise(looks)]
     assert looks[0] == 101.0
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (1.0, 30.0)
@@ -228,7 +229,7 @@ def test_while_the_gateway_is_down_nothing_more_is_taken_and_the_pauses_grow() -
             action = driver.next()
         pauses.append(driver.now)
         driver.engine.later(driver.now, action.entry, refused("upstream_unreachable", 502), everything=True, maybe_sent=False)
-    assert [later - earlier for earlier, later in zip(pauses, pauses[1:], strict=False)] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert [later - earlier for earlier, later in pairwise(pauses)] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
     driver.submit("a", 90)
     assert taken(driver.next()) == "b"
     assert driver.said.count("waiting") == 2  # and once more after a minute

@@ -146,7 +146,8 @@ def test_looking_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def test_the_lock_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
-    code = f"import os; from pathlib import Path; from gateway.client.queue.journal import Journal; Journal(Path({str(tmp_path)!r})).__enter__(); os.abort()"
+    module = "from pathlib import Path; from gateway.client.queue.journal import Journal"
+    code = f"import os; {module}; Journal(Path({str(tmp_path)!r})).__enter__(); os.abort()"
     subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     with Journal(tmp_path):
         pass

@@ -158,7 +158,7 @@ def test_a_file_that_is_half_written_is_looked_at_again_before_it_is_set_aside(t
     (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text()[:10])
     gateway = Gateway(Slurm())
     gateway.slurm.now = (tmp_path / "a.json").stat().st_ctime + 2.0
-    with queue(tmp_path, gateway, AT_ONCE, then=lambda: write(tmp_path, "a.json")) as running:
+    with queue(tmp_path, gateway, Options(settle=1.0), then=lambda: write(tmp_path, "a.json")) as running:
         told = list(running)
     assert gateway.slurm.names == ["a.json"]
     assert "set_aside" not in kinds(told)

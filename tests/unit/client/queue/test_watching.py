@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from gateway.client.errors import GatewayError, NoEventsError
+from gateway.client.gateway import Gateway
 from gateway.client.news import Event
 from gateway.client.queue import watching
 from gateway.client.queue.watching import FolderChanged, FolderWatch, Inbox, JobChanged, JobWatch, Listening, News, Stop
+from tests.unit.cli.fake_gateway import TOKEN, Says, event, fake_gateway
 from tests.unit.client.queue.fakes import refused
 
 LIMIT = 10.0
@@ -112,6 +114,25 @@ def test_where_there_are_no_events_nobody_asks_again(error: GatewayError) -> Non
     assert not watch._thread.is_alive()
     assert stream.users == ["carol"]
     assert inbox.wait(0) == []
+
+
+def test_a_real_stream_that_is_silent_ends_when_it_is_hung_up() -> None:
+    over = threading.Event()
+    with fake_gateway() as fake:
+
+        def hang() -> None:
+            over.wait(LIMIT)
+
+        fake.on("GET /events", Says(media_type="text/event-stream", pieces=(event("ready"), hang)))
+        inbox = Inbox()
+        watch = JobWatch(inbox, Gateway(fake.url, token=TOKEN, patience=0).sibling, "carol")
+        watch.start()
+        assert collect(inbox, 1) == [Listening(flow=True)]
+        began = time.monotonic()
+        watch.close()
+        assert time.monotonic() - began < 1.5
+        over.set()
+    assert inbox.wait(0) == [Listening(flow=False)]
 
 
 def changed(folder: Path) -> Iterator[Inbox]:
