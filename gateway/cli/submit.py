@@ -14,16 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import person, terminal
+from gateway.cli import options, person, terminal
 from gateway.client.calls import Submitted
 from gateway.client.errors import GatewayError, JobFileError, SlurmRefusedError, UnreachableError, printable
 from gateway.client.jobfile import LARGEST, JobFile, read, read_file
-from gateway.errors import CommandError
 
 INTERRUPTED = 130
-_USAGE = 2
 _PATIENCE = 300.0
-_MEBIBYTE = 1024 * 1024
 # Nobody knows how long a job waits before it runs: a session that ends sooner than this is worth a word before it is waited for.
 _LIKELY = 3600
 _LOOK = "It may have been submitted: look for it with 'slurm-gateway jobs' before you submit it again."
@@ -47,9 +44,9 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     parser.add_argument("--hold", action="store_true", help="submit it held, as sbatch --hold does")
     parser.add_argument("--wait", action="store_true", help="wait for the job's end, and end with its exit code")
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
-    parser.add_argument("--largest", metavar="MIB", type=int, default=LARGEST // _MEBIBYTE, help="the largest file to read (default: %(default)s)")
+    parser.add_argument("--max-size", type=options.size, default=LARGEST, metavar="BYTES", help="the largest job file, such as 500k or 4m (50m)")
     parser.add_argument(
-        "--patience", metavar="SECONDS", type=float, default=_PATIENCE, help="how long to try while the gateway is away (default: %(default).0f)"
+        "--patience", type=options.span, default=_PATIENCE, metavar="TIME", help="how long to try while the gateway is away, such as 30s or 1h (5m)"
     )
     person.add_options(parser)
     parser.set_defaults(run=run)
@@ -76,9 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> JobFile:
-    largest = arguments.largest * _MEBIBYTE
-    if largest <= 0:
-        raise CommandError("--largest must be 1 at least", "Name a number of MiB.", exit_code=_USAGE)
+    largest = arguments.max_size
     changes = [*arguments.changes, *([("hold", "true")] if arguments.hold else [])]
     if arguments.file != "-":
         return read_file(Path(arguments.file), changes=changes, directory=_here(), largest=largest)

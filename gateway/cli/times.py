@@ -37,8 +37,8 @@ def moment(told: object) -> float | None:
 
 
 def on_the_clock(at: float) -> str:
-    """Return a time of this place: ``2026-11-27 03:41``."""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    """Return a time of this place: ``2026-11-27 03:41 CET``."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def server_now(date: str | None) -> float:
@@ -56,5 +56,5 @@ def duration(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
     seconds = int(found[1]) * _UNITS[found[2]] if found is not None else 0
     if not 0 < seconds <= _LONGEST:
-        raise CommandError(f"{text!r} is no span of time", "Say it like 12h, 7d or 2w.", exit_code=2)
+        raise CommandError(f"{text!r} is no span of time", "Say it like 90s, 30m, 12h or 7d.", exit_code=2)
     return seconds

@@ -108,7 +108,7 @@ def read(
 
 def _too_large(filename: str, largest: int) -> JobFileError:
     return JobFileError(
-        f"{filename} is larger than {largest / 1024**2:.0f} MiB, which is as much as Slurm takes",
+        f"{filename} is larger than {largest / 1024**2:.3g} MiB, which is as much as Slurm takes",
         hint="Have the job read its data from a file on the cluster.",
     )
 

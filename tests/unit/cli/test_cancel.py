@@ -192,5 +192,5 @@ def test_json_has_what_became_of_each(run: Run, gateway: FakeGateway) -> None:
     ran = run("cancel", "--json", 7, 8)
     jobs = json.loads(ran.out)["jobs"]
     assert (ran.code, ran.err) == (1, "")
-    assert [(one["job"], one["result"], one["reason"]) for one in jobs] == [("7", "cancelled", None), ("8", "unknown", "job_forgotten")]
+    assert [(one["task"], one["result"], one["reason"]) for one in jobs] == [("7", "cancelled", None), ("8", "unknown", "job_forgotten")]
     assert jobs[1]["hint"].startswith("Slurm forgets a job")

@@ -63,7 +63,7 @@ def test_help_has_no_markup(run: Run, command: str) -> None:
     assert (ran.code, f"'slurm-gateway {command}'" in ran.out, "`" in ran.out) == (0, True, False)
 
 
-@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
+@pytest.mark.parametrize("command", [("serve",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
 def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
     ran = run(*command)
     assert (ran.code, ran.out) == (3, "")

@@ -222,7 +222,7 @@ def test_a_second_queue_is_refused_with_a_hint(run: Run, slurm: Slurm, folder: P
         ran = run("queue", folder)
     assert ran.code == 1
     assert ran.err.startswith(f"slurm-gateway: a queue runs on {folder} already: process {os.getpid()} on ")
-    assert ran.err.endswith("hint: It takes what you put into the folder. 'slurm-gateway queue DIR --status' shows how far it is.\n")
+    assert ran.err.endswith(f"hint: It takes what you put into the folder. 'slurm-gateway queue {folder} --status' shows how far it is.\n")
     assert slurm.jobs == {}
 
 
