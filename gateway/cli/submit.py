@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli import options, person, terminal
+from gateway.cli.once import unsaid
 from gateway.client.calls import Submitted
 from gateway.client.errors import GatewayError, JobFileError, SlurmRefusedError, UnreachableError, printable
 from gateway.client.jobfile import LARGEST, JobFile, read, read_file
+from gateway.client.sites import Sites
 
 INTERRUPTED = 130
 _PATIENCE = 300.0
@@ -62,10 +64,10 @@ def _change(text: str) -> tuple[str, str]:
 def run(arguments: argparse.Namespace) -> int:
     """Submit a job."""
     job = _read(arguments)
-    for note in job.notes:
-        terminal.say(printable(note))
     if arguments.dry_run:
         return _show(arguments, job)
+    for note in unsaid(map(printable, job.notes), Sites.of(os.environ).folder / "told"):
+        terminal.say(note)
     with person.gateway_of(arguments, patience=arguments.patience) as gateway:
         submitted = _submit(gateway, job)
         _tell(arguments, job, submitted)
@@ -94,6 +96,8 @@ def _show(arguments: argparse.Namespace, job: JobFile) -> int:
         url = person.person_of(arguments).site.url
     except GatewayError:
         url = "the gateway"
+    for note in job.notes:
+        terminal.say(printable(note))
     prefix = f"/clusters/{arguments.cluster}" if arguments.cluster else ""
     terminal.say(f"Would be sent to {url}{prefix}/slurm/latest/job/submit:")
     sys.stdout.write(job.body.decode().rstrip("\n") + "\n")
