@@ -284,7 +284,9 @@ def test_one_that_is_not_found_is_set_aside_as_not_known(tmp_path: Path) -> None
     told = run(tmp_path, gateway)
     assert gateway.sent == ["a.json"]
     assert statuses(tmp_path) == {"a.json": Status.UNKNOWN}
-    assert "does not prove" in (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
+    why = (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
+    assert "does not prove" in why
+    assert "If it is not among them, put the file back, and it is submitted." in why
     assert told[-1].counts is not None
     assert told[-1].counts["unknown"] == 1
 
