@@ -1,5 +1,6 @@
-"""``slurm-gateway completion SHELL``: prints what makes TAB complete commands, options,
-sites, job files and the numbers of your jobs.
+"""``slurm-gateway completion SHELL``: prints what makes TAB complete for you.
+
+It knows commands, options, sites, job files and the numbers of your jobs.
 
 bash, for good: add this line to ~/.bashrc
     eval "$(slurm-gateway completion bash)"

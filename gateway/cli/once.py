@@ -15,7 +15,7 @@ _MOST = 50
 
 
 def unsaid(notes: Iterable[str], file: Path) -> list[str]:
-    """Return the notes, each of one line, that this terminal has not shown yet, and remember them in ``file``; all of them where there is no terminal.
+    """Return the notes, each of one line, that this terminal has not shown yet, and remember them in ``file``; all where there is no terminal.
 
     The next terminal is told anew. That nothing can be remembered is no reason to fail.
     """

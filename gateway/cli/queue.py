@@ -48,7 +48,9 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     parser.add_argument("--follow", action="store_true", help="wait for more job files when there are none left")
     parser.add_argument("--interval", type=options.span, default=30.0, metavar="TIME", help="between two routine checks, such as 30s or 5m (30s)")
     parser.add_argument("--settle", type=options.span, default=1.0, metavar="TIME", help="how long a file has to be still before it is taken (1s)")
-    parser.add_argument("--max-size", type=options.size, default=4 * 1024 * 1024, metavar="BYTES", help="the largest job file, such as 500k or 4m (4m)")
+    parser.add_argument(
+        "--max-size", type=options.size, default=4 * 1024 * 1024, metavar="BYTES", help="the largest job file, such as 500k or 4m (4m)"
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--status", action="store_true", help="only say how far the queue is; it may be running")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be submitted, in which order")

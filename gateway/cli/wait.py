@@ -57,5 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _number(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < int(word[:11]) <= _MOST):
-        raise CommandError(f"{word!r} is no number of a job", "Give the number alone: 4 stands for all tasks of 4_1, and for all parts of 4+1.", exit_code=_USAGE)
+        raise CommandError(
+            f"{word!r} is no number of a job", "Give the number alone: 4 stands for all tasks of 4_1, and for all parts of 4+1.", exit_code=_USAGE
+        )
     return int(word)

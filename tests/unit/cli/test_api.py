@@ -11,8 +11,8 @@ import pytest
 from gateway.cli import person
 from gateway.client.errors import GatewayError
 from gateway.secret import Secret
+from tests.saying import FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, refuses
 
 BYTES = b'{"a": "\xc3\xa9\\u001b"}\r\n\x00\xff no newline'
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.cli import terminal
+from tests.saying import Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import Asked, FakeGateway, Says, refuses
 
 UNKNOWN = Says(status=404, body={"errors": [{"description": "Unable to find JobId", "error_number": 2017}]})
 FORGOTTEN = "8: Slurm knows no job 8, or not any more, and accounting cannot be asked: The fake serves nothing at GET /slurmdb/latest/job/8."

@@ -25,7 +25,7 @@ def test_without_either_it_is_said_what_can_be_checked(run: Run, monkeypatch: py
     ran = run("check")
     assert (ran.code, ran.err) == (
         3,
-        "slurm-gateway: neither a job file nor a configuration is named\nhint: Name a job file: slurm-gateway check FILE. "
+        "slurm-gateway: neither a job file nor a configuration is named\nhint: Name a job file: slurm-gateway check FILE. "  # noqa: ISC004 - one text
         "Administrators name the gateway's configuration: --config, or SLURM_GATEWAY_CONFIG.\n",
     )
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from gateway.client.queue import journal
+from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import TOKEN, Asked, FakeGateway, Says, refuses
 
 LIMIT = 30.0
 SUBMIT, JOBS = "POST /slurm/latest/job/submit", "GET /slurm/latest/jobs"

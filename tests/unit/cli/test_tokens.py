@@ -107,10 +107,7 @@ def test_one_that_is_not_there_is_told_with_what_was_ended(run: Run, desk: Desk)
     id_ = desk.fake.known[run("tokens", "create", "--name", "one").out.strip()].id
     ran = run("tokens", "revoke", id_, "x/../y")
     assert (ran.code, desk.fake.calls()[-1]) == (1, "DELETE /auth/tokens/x%2F..%2Fy")
-    assert ran.err == (
-        "slurm-gateway: you have no token x/../y\n"
-        f"hint: 'slurm-gateway tokens list' shows yours. Ended by now: {id_}.\n"
-    )
+    assert ran.err == (f"slurm-gateway: you have no token x/../y\nhint: 'slurm-gateway tokens list' shows yours. Ended by now: {id_}.\n")
 
 
 def test_revoking_nothing_is_usage(run: Run, desk: Desk) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import ssl
 import zlib
 from collections.abc import Callable
@@ -141,7 +140,7 @@ GZIPPED = zlib.compress(b"{}" * 1000, wbits=31)
         (not_connected(HERE, None, certificate(20)), "If the gateway's certificate is of a CA of its own, name that with --ca FILE."),
         (not_connected(HERE, None, handshake()), "Check the port of the address; in a network that one signs in to, sign in first."),
         (broken(HERE, ConnectionResetError()), "Check your network, then look whether it was done."),
-        (broken(HERE, socket.timeout()), "Check your network, then look whether it was done."),
+        (broken(HERE, TimeoutError()), "Check your network, then look whether it was done."),
         (no_http(HERE, http.client.BadStatusLine("x")), "Check the address and its port."),
         (too_large(5), "Ask for less (fields, user, state), or allow for more with largest=."),
         (refusal_of(answer(302)), "Nothing is sent there, for a token goes to the gateway alone. Check the address of the gateway."),
