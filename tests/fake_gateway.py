@@ -94,7 +94,7 @@ class FakeGateway:
             return self._tokens(method, path, known, body)
         if method == "DELETE" and not known.fresh:
             return _refusal("second_factor_stale")
-        return 200, {"jobs": [], "errors": []}, {}
+        return 200, {"jobs": [], "errors": [], **({"job_id": 7} if path.endswith("/job/submit") else {})}, {}
 
     def _login(self, told: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         if self.refuse:

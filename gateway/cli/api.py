@@ -48,7 +48,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="send a header, too")
     parser.add_argument("-i", "--include", action="store_true", help="print the answer's status and headers before its body")
     parser.add_argument(
-        "--timeout", metavar="TIME", type=options.span, default=_TIMEOUT, help="give up after so long a silence, such as 30s or 1h (5m)"
+        "--timeout", metavar="TIME", type=options.some_span, default=_TIMEOUT, help="give up after so long a silence, such as 30s or 1h (5m)"
     )
     person.add_options(parser, json=False)
     parser.set_defaults(run=run)

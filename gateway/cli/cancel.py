@@ -17,7 +17,7 @@ from gateway.cli import job, jobids, person, shown, terminal
 from gateway.cli.jobs import words
 from gateway.cli.table import document
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, JobForgottenError
+from gateway.client.errors import GatewayError, JobForgottenError, printable
 from gateway.client.gateway import Gateway
 from gateway.client.hints import of_commands
 from gateway.errors import CommandError
@@ -148,7 +148,7 @@ def _failed(wanted: jobids.JobId, error: CommandError | GatewayError) -> Outcome
 
 def _tell(outcome: Outcome) -> None:
     if outcome.result in _DONE:
-        sys.stdout.write(f"{outcome.task}: {outcome.message}\n")
+        sys.stdout.write(printable(f"{outcome.task}: {outcome.message}") + "\n")
         sys.stdout.flush()
     else:
-        terminal.say(f"{outcome.task}: {outcome.message}\nhint: {outcome.hint}")
+        terminal.say(f"{printable(f'{outcome.task}: {outcome.message}')}\nhint: {printable(outcome.hint or '')}")

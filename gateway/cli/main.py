@@ -15,13 +15,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from gateway import __version__
 from gateway.client.errors import GatewayError, printable
 from gateway.errors import CommandError
 
 USAGE = 2
+_STANDARD_ERROR = 2
 _PROGRAM = "slurm-gateway"
 
 # In the order in which somebody new comes to need them.
@@ -152,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
+    _have_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
     try:
@@ -160,11 +162,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.run(arguments))
         finally:
             sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
-    except (CommandError, GatewayError, ModuleNotFoundError, OSError, KeyboardInterrupt) as error:
+    except (CommandError, GatewayError, ModuleNotFoundError, OSError, MemoryError, KeyboardInterrupt) as error:
         return _failed(error)
 
 
-def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | KeyboardInterrupt) -> int:
+def _have_streams() -> None:
+    """Have three standard streams: what is opened in the place of one that is closed would be written to and read from in its stead."""
+    if None not in {sys.stdin, sys.stdout, sys.stderr}:
+        return
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(spare)
+    sys.stdin = sys.stdin or _stream(0, "r")
+    sys.stdout = sys.stdout or _stream(1, "w")
+    sys.stderr = sys.stderr or _stream(_STANDARD_ERROR, "w")
+
+
+def _stream(number: int, mode: str) -> TextIO:
+    return os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False)  # type: ignore[return-value]  # a mode that is no literal
+
+
+def _failed(  # noqa: PLR0911 - a table of what can go wrong
+    error: CommandError | GatewayError | ModuleNotFoundError | OSError | MemoryError | KeyboardInterrupt,
+) -> int:
     """Say what went wrong, and return the exit code."""
     match error:
         case CommandError():
@@ -175,17 +195,22 @@ def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError |
             return _say(f"this command needs the module {error.name}", "pip install 'slurm-gateway[server]'")
         case KeyboardInterrupt():
             return 130
+        case MemoryError():
+            return _say("there is not enough memory for this", "Ask for less, or run it where there is more.")
         case BrokenPipeError():
-            _write_no_more()
+            _write_no_more(sys.stdout)
             return 1
         case OSError():
-            _write_no_more()
+            _write_no_more(sys.stdout)
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             return _say(f"{place}{error.strerror or error}", "Look to the disk's space and to your rights, then run this again.")
 
 
 def _say(message: str, hint: str, exit_code: int = 1) -> int:
-    sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+    try:
+        sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+    except OSError:  # nobody reads it, and the exit code says enough
+        _write_no_more(sys.stderr)
     return exit_code
 
 
@@ -205,7 +230,7 @@ def _hint(error: GatewayError) -> str:
     return hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
 
 
-def _write_no_more() -> None:
-    """Have what is left for standard output go nowhere, or Python would complain of it as it ends."""
+def _write_no_more(stream: TextIO) -> None:
+    """Have what is left for a stream go nowhere, or Python would complain of it as it ends."""
     with suppress(OSError, ValueError):  # a standard output that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

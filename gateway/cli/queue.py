@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.status or arguments.dry_run:
         return _look(arguments, wanted)
     with person.gateway_of(arguments) as gateway, gateway.queue(arguments.folder, wanted) as queue:
+        person.renew_if_short(gateway)
         return _run(gateway, queue, as_json=arguments.json)
 
 

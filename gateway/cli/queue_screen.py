@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gateway.cli import terminal
 from gateway.cli.table import stamp
 from gateway.client.errors import printable
 from gateway.client.queue import story
@@ -44,7 +45,7 @@ def screen(*, as_json: bool) -> Screen:
     """Return what fits the streams: a bar needs somebody who watches."""
     if as_json:
         return Json()
-    return Bar() if sys.stderr.isatty() else Plain()
+    return Bar() if terminal.draws(sys.stderr) else Plain()
 
 
 class Json:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ _ENDLESS = 0xFFFFFFF0
 # What Slurm makes of %a for an array whose tasks have not begun: NO_VAL.
 _NO_TASK = "4294967294"
 _MINUTE = 60
+_TASK = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 def document(job: Job) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def label(job: Job) -> str:
 def order(job: Job) -> tuple[int, int, int]:
     """Return what a list of jobs is sorted by: as they were submitted, with the tasks of an array together."""
     task = job.array_task or ""
-    return (job.array_job_id or job.het_job_id or job.id, int(task) if task.isdigit() else 2**31, job.id)
+    return (job.array_job_id or job.het_job_id or job.id, int(task) if _TASK.fullmatch(task) else 2**31, job.id)
 
 
 def where_or_why(job: Job) -> str | None:

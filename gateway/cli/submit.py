@@ -23,8 +23,6 @@ from gateway.client.sites import Sites
 
 INTERRUPTED = 130
 _PATIENCE = 300.0
-# Nobody knows how long a job waits before it runs: a session that ends sooner than this is worth a word before it is waited for.
-_LIKELY = 3600
 _LOOK = "It may have been submitted: look for it with 'slurm-gateway jobs' before you submit it again."
 # Remarks upon how a value is written, which was understood; and what comes of --hold.
 _NOISE = ("Expected OpenAPI type=", "Job is in held state", "Job submission resulted in non-zero return code: Job is in held state")
@@ -152,7 +150,7 @@ def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_i
     from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
 
     try:
-        person.renew_if_short(gateway, _LIKELY)
+        person.renew_if_short(gateway)
         # The Follower has a patience of its own, and says what it waits for.
         same = replace(gateway.person, token=gateway.token)
         with person.PersonsGateway(same, cluster=arguments.cluster, patience=0) as watching:

@@ -6,6 +6,7 @@ import re
 import time
 from datetime import UTC, datetime
 
+from gateway.client.cluster import LAST_MOMENT
 from gateway.errors import CommandError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,9 +32,10 @@ def moment(told: object) -> float | None:
         return None
     try:
         at = datetime.fromisoformat(told)
-    except ValueError:
+        seconds = at.timestamp() if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at.timestamp() if at.tzinfo is not None else None
+    return seconds if seconds is not None and 0 <= seconds < LAST_MOMENT else None
 
 
 def on_the_clock(at: float) -> str:
@@ -47,7 +49,7 @@ def server_now(date: str | None) -> float:
 
     try:
         return parsedate_to_datetime(date or "").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return time.time()
 
 

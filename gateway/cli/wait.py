@@ -9,17 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import suppress
 from typing import Any
 
 from gateway.cli import options, person, terminal
-from gateway.client.errors import UnreachableError
 from gateway.errors import CommandError
 
 INTERRUPTED = 130
 _USAGE = 2
 _MOST = 2**32 - 1
-_LIKELY = 3600  # as for submit --wait
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -40,8 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     ended: list[Ended] = []
     with person.gateway_of(arguments, patience=0) as gateway:
         try:
-            with suppress(UnreachableError):  # which is waited for below
-                person.renew_if_short(gateway, _LIKELY if timeout is None else min(timeout, _LIKELY))
+            person.renew_if_short(gateway, person.LIKELY if timeout is None else min(timeout, person.LIKELY))
             for one in Follower(gateway, timeout=timeout).follow(job_ids):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")

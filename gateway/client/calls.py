@@ -311,7 +311,7 @@ def cancel(job_id: int | str, where: Where) -> Conversation[None]:
     try:
         answer = yield from ask(Ask(method="DELETE", path=where.slurm(f"job/{quote(str(job_id), safe='')}"), repeatable=True), where.patience)
     except SlurmRefusedError as error:
-        if any(_ALREADY_ENDED in {told.get("error_number"), told.get("error_code"), told.get("errno")} for told in error.errors):
+        if any(_ALREADY_ENDED in (told.get("error_number"), told.get("error_code"), told.get("errno")) for told in error.errors):
             return
         raise
     tree = _object(answer)

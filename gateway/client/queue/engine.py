@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gateway.client.errors import GatewayError
 from gateway.client.queue.folder import Found
-from gateway.client.queue.ledger import FREE, Entry, Ledger, Status
+from gateway.client.queue.judging import says_nothing
+from gateway.client.queue.ledger import FREE, UNKNOWN, Entry, Ledger, Status
 from gateway.client.queue.plan import Action, Finish, Leave, LookAtFolder, LookAtJobs, Options, Send, Sleep, Take
 from gateway.client.queue.telling import QueueEvent
 
@@ -19,6 +20,7 @@ _FORGOTTEN, _NOT_ASKED = 60.0, 900.0
 # So often a limit of Slurm's is waited for with no job of ours in it.
 _LIMITED = 3
 _REPEAT = 60.0
+_NOT_AGAIN = frozenset({"CANCELLED", UNKNOWN})
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class _Later:
     at: float = 0.0
     pause: float = _FIRST
     tries: int = 0
+    wordless: int = 0
 
 
 class Engine:
@@ -86,6 +89,10 @@ class Engine:
     def tries(self, entry: Entry) -> int:
         """Return how often an intention was sent in vain by this queue."""
         return self._sending.get(entry.file, _Later()).tries
+
+    def wordless(self, entry: Entry) -> int:
+        """Return how often in a row the last word on an intention was one that says nothing."""
+        return self._sending.get(entry.file, _Later()).wordless
 
     # What is due.
 
@@ -168,8 +175,8 @@ class Engine:
         return entry is None or entry.status in FREE or self.may_retry(entry)
 
     def may_retry(self, entry: Entry) -> bool:
-        """Tell whether the file of a job that failed is submitted again; what somebody cancelled is not."""
-        return entry.status is Status.FAILED and entry.state != "CANCELLED" and entry.attempt <= self._options.on_failure.retries
+        """Tell whether the file of a job that failed is submitted again; what somebody cancelled is not, nor what may have ended well."""
+        return entry.status is Status.FAILED and entry.state not in _NOT_AGAIN and entry.attempt <= self._options.on_failure.retries
 
     def _attempt(self, file: str) -> int:
         entry = self._ledger.entries.get(file)
@@ -222,12 +229,13 @@ class Engine:
         if maybe_sent:
             self.maybe_sent.add(entry.key)
         later = self._sending.setdefault(entry.file, _Later())
+        later.wordless = later.wordless + 1 if says_nothing(error) else 0
         self._postpone(now, later, error)
         self._down = self._down or everything
 
     def limited(self, now: float, file: str) -> bool:
         """Note that Slurm takes no more jobs of this user; return whether to wait for that to change, which it does when one of ours ends."""
-        if self._ledger.in_flight > 1:  # one of them is the one that was not taken
+        if self._ledger.open_in(Status.IN_SLURM):
             self._hold = math.inf
             return True
         self._hold = now + _LONGEST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -73,7 +74,7 @@ def look(folder: Path, order: Key = by_name) -> Seen:
                     found = _found(entry)
                     if found is not None:
                         files.append(found)
-                elif not entry.name.startswith(".") and entry.is_file():
+                elif not entry.name.startswith(".") and _is_file(entry):
                     others.append(entry.name)
     except OSError as error:
         raise GatewayError(
@@ -85,11 +86,20 @@ def look(folder: Path, order: Key = by_name) -> Seen:
 def _found(entry: os.DirEntry[str]) -> Found | None:
     try:
         told = entry.stat()
-    except FileNotFoundError:
-        if not entry.is_symlink():
+    except OSError:
+        # Wherever a link leads, that is not there, or not for us: for whoever reads it to say.
+        try:
+            told = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
             return None  # it has gone meanwhile
-        told = entry.stat(follow_symlinks=False)
     return Found(file=entry.name, size=told.st_size, mtime_ns=told.st_mtime_ns, ctime=told.st_ctime, regular=stat.S_ISREG(told.st_mode))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 class Stillness:
@@ -173,7 +183,21 @@ def put_aside(folder: Path, file: str, to: str, text: str) -> None:
             os.fsync(stream.fileno())
         if os.path.lexists(folder / file) and not os.path.lexists(aside / to):
             (folder / file).rename(aside / to)
+        # What is written down as set aside must not be back after a power cut: it would be taken for a file that somebody has put back.
+        sync(aside)
+        sync(folder)
     except OSError as error:
-        raise GatewayError(
-            f"{file} cannot be moved to {aside}: {error.strerror}", hint="Let the queue write there, and start it again.", reason="folder_unwritable"
-        ) from error
+        hint = f"{ASIDE} has to be a folder that the queue may write to, on the file system of the job files. Start it again then."
+        raise GatewayError(f"{file} cannot be moved to {aside}: {error.strerror}", hint=hint, reason="folder_unwritable") from error
+
+
+def sync(folder: Path) -> None:
+    """Have what was made, moved or removed in a folder outlive a power cut, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EBADF}:  # some file systems know no fsync of a folder
+            raise
+    finally:
+        os.close(handle)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.client.errors import GatewayError
+from gateway.client.queue.folder import sync
 from gateway.client.queue.ledger import Ledger
 from gateway.client.queue.records import BrokenRecordError, Record, line, record_in
 
@@ -59,7 +60,7 @@ class Journal:
     def __enter__(self) -> Self:
         try:
             self._home.mkdir(mode=0o700, exist_ok=True)
-            self._sync(self._home.parent)
+            sync(self._home.parent)
             self._lock = self._locked()
             self._open()
         except OSError as error:
@@ -97,6 +98,19 @@ class Journal:
         self._size += len(content)
         self.ledger.apply(record)
 
+    def still_there(self) -> None:
+        """Make sure that the folder is the one that is locked; raise GatewayError if it was moved away, or another one put into its place."""
+        try:
+            if os.path.samestat((self._home / _LOCK).stat(), os.fstat(self._lock)):
+                return
+        except OSError:
+            pass
+        raise GatewayError(
+            f"{self._home.parent} is not the folder any more that it was when the queue began",
+            hint=f"Start the queue again on the folder that you mean; where it was is written down in that one's {FOLDER}.",
+            reason="folder_replaced",
+        )
+
     def keep_body(self, key: str, body: bytes) -> None:
         """Keep what is sent under a key."""
         file = self._body(key)
@@ -107,7 +121,7 @@ class Journal:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            self._sync(self._home)
+            sync(self._home)
         except OSError as error:
             raise _unwritable(file, error) from error
 
@@ -149,7 +163,7 @@ class Journal:
     def _open(self) -> None:
         file = self._home / _JOURNAL
         self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self._sync(self._home)
+        sync(self._home)
         content = file.read_bytes()
         self.ledger, self._written, self._size = _replayed(file, content)
         if self._size < len(content):
@@ -163,17 +177,6 @@ class Journal:
         for file in self._home.glob(f"*{_BODY}"):
             if file.name not in wanted:
                 file.unlink(missing_ok=True)
-
-    @staticmethod
-    def _sync(folder: Path) -> None:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.EBADF}:  # some file systems know no fsync of a folder
-                raise
-        finally:
-            os.close(handle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,15 @@ _BROKEN, _NOT_READY = 500, (502, 503, 504)
 _PATIENCE = 5
 
 
-def judge(error: GatewayError, *, tries: int, reached: bool) -> Verdict:
-    """Judge why a file was not submitted; ``tries`` is how often it has been sent in vain, ``reached`` whether the gateway ever answered."""
+def judge(error: GatewayError, *, wordless: int, reached: bool) -> Verdict:
+    """Judge why a file was not submitted.
+
+    ``wordless`` is how often in a row it has come back with a word that says nothing, ``reached`` whether the gateway ever answered.
+    """
     if isinstance(error, JobFileError):
         return Verdict.FILE
     if isinstance(error, SlurmRefusedError):
-        return _of_slurm(error, tries)
+        return _of_slurm(error, wordless)
     if error.reason == "idempotency_key_reused":
         return Verdict.UNKNOWN
     if error.reason in _ABOUT_THIS:
@@ -74,7 +77,12 @@ def may_be_told_later(error: GatewayError) -> bool:
     return isinstance(error.__cause__, GatewayError) and is_passing(error.__cause__, reached=True)
 
 
-def _of_slurm(error: SlurmRefusedError, tries: int) -> Verdict:
+def says_nothing(error: GatewayError) -> bool:
+    """Tell whether nobody knows whose fault an error is: Slurm failed, and did not say at what. If it does so again and again, it is the file's."""
+    return isinstance(error, SlurmRefusedError) and _of_slurm(error, 0) is not _of_slurm(error, _PATIENCE)
+
+
+def _of_slurm(error: SlurmRefusedError, wordless: int) -> Verdict:
     numbers, status = _numbers(error.errors), error.status or 0
     if numbers & _NOT_NOW:
         return Verdict.ALL_LATER
@@ -86,7 +94,7 @@ def _of_slurm(error: SlurmRefusedError, tries: int) -> Verdict:
         return Verdict.ALL_LATER
     if status < _BROKEN:
         return Verdict.FILE
-    return Verdict.FILE if tries >= _PATIENCE else Verdict.ALL_LATER
+    return Verdict.FILE if wordless >= _PATIENCE else Verdict.ALL_LATER
 
 
 def _numbers(errors: Iterable[Mapping[str, Any]]) -> set[int]:

@@ -169,6 +169,7 @@ class Queue:
         return folders.ORDERS[self.options.order]
 
     def _look_at_folder(self) -> Iterator[QueueEvent]:
+        self._journal.still_there()
         now = self._clocks.now()
         self._files = files = [found for found in folders.look(self.folder, self._order).files if not self._is_done(found)]
         still, again = self._stillness.still(files, wall=self._clocks.wall() + self._journal.skew, now=now)
@@ -212,6 +213,7 @@ class Queue:
         return found.regular and found.size <= self.options.largest and age < _HALF_WRITTEN * self.options.settle
 
     def _intend(self, found: folders.Found, attempt: int, job: jobfile.JobFile) -> None:
+        self._journal.still_there()
         key = os.urandom(16).hex()
         self._journal.keep_body(key, job.body)
         intended = records.Intended(
@@ -236,6 +238,7 @@ class Queue:
     def _leave(self, entry: Entry) -> None:
         to = entry.to or entry.file
         back = "Look whether there is such a job before you put it back." if entry.lost else "When it is corrected, put it back."
+        self._journal.still_there()
         folders.put_aside(self.folder, entry.file, to, f"{entry.reason}\nhint: {entry.hint}\n{back}\n")
         self._journal.write(records.SetAside(file=entry.file, to=to, at=self._clocks.wall()))
         self._journal.drop_body(entry.key)
@@ -269,7 +272,7 @@ class Queue:
         self._engine.submitted(self._clocks.now(), entry, job_id, notes=notes, repaired=repaired)
 
     def _not_sent(self, entry: Entry, error: GatewayError) -> Iterator[QueueEvent]:
-        now, verdict = self._clocks.now(), judge(error, tries=self._engine.tries(entry), reached=self._reached)
+        now, verdict = self._clocks.now(), judge(error, wordless=self._engine.wordless(entry), reached=self._reached)
         if verdict is Verdict.STOP:
             raise error
         if verdict in {Verdict.ALL_LATER, Verdict.THIS_LATER}:

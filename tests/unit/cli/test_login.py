@@ -315,3 +315,26 @@ def test_a_token_in_the_environment_that_goes_before_is_told(run: Run, desk: Des
     answering(monkeypatch)
     ran = run("login", desk.fake.url, "--user", "alice")
     assert (ran.code, ran.err) == (0, "SLURM_GATEWAY_TOKEN is set: the other commands use that token, not this session.\n")
+
+
+def test_a_name_that_a_gateway_gives_is_not_the_terminals_to_obey(desk: Desk) -> None:
+    desk.fake.users = ("al\x1b[2jice",)
+    with desk.types("login", desk.fake.url, "--user", "al\x1b[2jice") as terminal:
+        terminal.answer("Password of al?[2jice: ", PASSWORD)
+        terminal.answer("Code: ", CODE)
+        assert terminal.ended() == 0
+    assert (f"Signed in to {desk.fake.url} as al?[2jice" in terminal.shown, "\x1b" in terminal.shown) == (True, False)
+
+
+def test_of_two_sign_ins_at_once_each_ends_the_one_that_it_takes_the_place_of(desk: Desk) -> None:
+    with (
+        desk.types("login", desk.fake.url, "--user", "alice") as first,
+        desk.types("login", desk.fake.url, "--user", "alice") as second,
+    ):
+        for terminal in (first, second):
+            terminal.answer("Password of alice: ", PASSWORD)
+        first.answer("Code: ", CODE)
+        assert first.ended() == 0
+        second.answer("Code: ", "000101")
+        assert second.ended() == 0
+    assert list(desk.fake.known) == [desk.kept()]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.cli.options import size, span
+from gateway.cli.options import size, some_span, span
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,16 @@ def test_a_size_has_a_unit_or_is_in_bytes(text: str, number: int) -> None:
     assert size(text) == number
 
 
-@pytest.mark.parametrize(
-    ("reads", "text"), [*((span, text) for text in ("", "-1", "soon", "1e3", "\u0661", "inf")), *((size, text) for text in ("", "0", "-1", "big"))]
-)
+NO_SPANS, NO_SIZES = ("", "-1", "soon", "1e3", "\u0661", "inf", "nan"), ("", "-1", "big", "\u00b2")
+
+
+@pytest.mark.parametrize(("reads", "text"), [*((span, text) for text in NO_SPANS), *((size, text) for text in NO_SIZES), (some_span, "0s")])
 def test_what_is_none_is_told_with_an_example(reads: Callable[[str], float], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"such as (30s, 5m or 1h|500k or 4m)$"):
+        reads(text)
+
+
+@pytest.mark.parametrize(("reads", "text"), [(span, "366d"), (span, "9" * 9 + "h"), (size, "0"), (size, "1025m"), (size, "9" * 12 + "m")])
+def test_what_nobody_can_mean_is_refused(reads: Callable[[str], float], text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is longer than a year|is not between a byte and 1024m"):
         reads(text)

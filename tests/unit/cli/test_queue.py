@@ -196,6 +196,11 @@ def test_a_retry_is_as_many_times_as_wished(run: Run, slurm: Slurm, folder: Path
         (("--interval", "soon"), "argument --interval: 'soon' is no time such as 30s, 5m or 1h", "'slurm-gateway queue --help'"),
         (("--settle", "-1"), "argument --settle: '-1' is no time such as 30s, 5m or 1h", "'slurm-gateway queue --help'"),
         (("--max-size", "big"), "argument --max-size: 'big' is no size such as 500k or 4m", "'slurm-gateway queue --help'"),
+        *(
+            (("--max-size", size), f"argument --max-size: '{size}' is not between a byte and 1024m", "'slurm-gateway queue --help'")
+            for size in ("0", "9" * 12 + "m")
+        ),
+        (("--interval", "999999999h"), "argument --interval: '999999999h' is longer than a year", "'slurm-gateway queue --help'"),
         (("--order", "size"), "--order: 'size' is none of name, time", "'slurm-gateway queue --help'"),
         (("--on-failure", "panic"), "--on-failure panic is none of continue, stop and retry=K", "For example: --on-failure retry=2"),
         (("--status", "--dry-run"), "argument --dry-run: not allowed with argument --status", "'slurm-gateway queue --help'"),

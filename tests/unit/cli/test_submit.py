@@ -161,7 +161,7 @@ def test_another_refusal_is_slurms_own(run: Run, gateway: Gateway, file: Path) -
     [
         (["--set", "partition"], 2, "'partition' is not NAME=VALUE"),
         (["--set", "=x"], 2, "'=x' is not NAME=VALUE"),
-        (["--max-size", "0"], 2, "argument --max-size: '0' is no size such as 500k or 4m\nhint: 'slurm-gateway submit --help'"),
+        (["--max-size", "0"], 2, "argument --max-size: '0' is not between a byte and 1024m\nhint: 'slurm-gateway submit --help'"),
         (["--patience", "long"], 2, "argument --patience: 'long' is no time such as 30s, 5m or 1h\nhint: 'slurm-gateway submit --help'"),
         (["--set", "partion=x"], 1, "there is no field partion\nhint: Did you mean partition?"),
     ],

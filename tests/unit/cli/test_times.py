@@ -71,3 +71,8 @@ def test_a_moment_is_shown_as_the_clock_here_shows_it(monkeypatch: pytest.Monkey
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("told", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2026-13-01T00:00:00Z", "9999-06-01T00:00:00Z"])
+def test_a_time_that_no_calendar_has_everywhere_is_none(told: str) -> None:
+    assert moment(told) is None

@@ -270,7 +270,15 @@ def test_jobs_that_could_not_be_looked_at_are_looked_at_later() -> None:
 
 @pytest.mark.parametrize(
     ("state", "attempt", "retried"),
-    [("FAILED", 1, True), ("FAILED", 2, True), ("FAILED", 3, False), ("TIMEOUT", 1, True), ("CANCELLED", 1, False), ("COMPLETED", 1, False)],
+    [
+        ("FAILED", 1, True),
+        ("FAILED", 2, True),
+        ("FAILED", 3, False),
+        ("TIMEOUT", 1, True),
+        ("CANCELLED", 1, False),
+        ("UNKNOWN", 1, False),
+        ("COMPLETED", 1, False),
+    ],
 )
 def test_what_failed_is_submitted_again_as_often_as_wished(state: str, attempt: int, *, retried: bool) -> None:
     driver = Driver(Options(on_failure=OnFailure(retries=2)))
@@ -339,3 +347,23 @@ def test_at_a_limit_with_none_of_ours_in_slurm_it_is_tried_three_times() -> None
         waits = [*waits, driver.engine.limited(driver.now, "a")]
         withdraw(driver, "a")
     assert waits == [True, True, False]
+
+
+def test_at_a_limit_one_that_is_not_in_slurm_yet_is_not_waited_for() -> None:
+    driver = Driver(Options(in_flight=3))
+    driver.saw("a", "b")
+    driver.intend("a")
+    driver.engine.later(driver.now, driver.ledger.entries["a"], refused("submission_unknown", 409), everything=False, maybe_sent=True)
+    driver.intend("b")
+    assert driver.engine.limited(driver.now, "b")
+    withdraw(driver, "b")
+    set_aside(driver, "a")
+    driver.now += 30.0
+    driver.saw("b")
+    assert taken(driver.next()) == "b"
+
+
+def set_aside(driver: Driver, name: str) -> None:
+    driver.ledger.apply(SettingAside(file=name, to=name, reason="", hint="", unknown=True, at=driver.now))
+    driver.ledger.apply(SetAside(file=name, to=name, at=driver.now))
+    driver.engine.left(driver.ledger.entries[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -206,4 +207,40 @@ def test_a_folder_that_nothing_can_be_moved_in_is_told_of(tmp_path: Path) -> Non
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(GatewayError, match=r"a\.json cannot be moved") as caught:
         put_aside(tmp_path, "a.json", "a.json", "why")
-    assert caught.value.hint == "Let the queue write there, and start it again."
+    assert caught.value.hint.startswith("set-aside has to be a folder that the queue may write to")
+
+
+@pytest.mark.parametrize("name", ["a.json", "notes.txt"])
+@pytest.mark.parametrize("target", ["{name}", "b.json/x", "x" * 300], ids=["itself", "below-a-file", "too-long"])
+def test_a_link_that_leads_nowhere_holds_up_nobody_else(tmp_path: Path, name: str, target: str) -> None:
+    (tmp_path / "b.json").write_text("{}")
+    (tmp_path / name).symlink_to(target.format(name=name))
+    assert [found.file for found in look(tmp_path).files if found.regular] == ["b.json"]
+    if name == "a.json":
+        with pytest.raises(JobFileError, match=r"a\.json (cannot be read|is a link to nothing)"):
+            content(tmp_path, name, 100)
+
+
+def test_that_a_file_was_set_aside_outlives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{")
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((str(Path(f"/proc/self/fd/{handle}").readlink()), (tmp_path / "a.json").exists())))
+    put_aside(tmp_path, "a.json", "a.json", "why")
+    assert {place for place, still_here in synced if not still_here} == {str(tmp_path), str(tmp_path / "set-aside")}
+
+
+@pytest.mark.parametrize("kind", ["file", "elsewhere"])
+def test_what_it_takes_to_set_files_aside_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    (tmp_path / "a.json").write_text("{")
+    if kind == "file":
+        (tmp_path / "set-aside").touch()
+    else:
+
+        def rename(*_: Path) -> None:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(GatewayError, match=r"a\.json cannot be moved to .*set-aside") as caught:
+        put_aside(tmp_path, "a.json", "a.json", "why")
+    assert caught.value.hint == "set-aside has to be a folder that the queue may write to, on the file system of the job files. Start it again then."
+    assert (tmp_path / "a.json").exists()

@@ -60,7 +60,7 @@ from tests.unit.client.queue.fakes import by_slurm, refused
     ids=lambda value: getattr(value, "reason", None) and f"{value.reason}-{value.status}-{value}",
 )
 def test_an_error_is_somebodys_fault(error: GatewayError, verdict: Verdict) -> None:
-    assert judge(error, tries=0, reached=True) is verdict
+    assert judge(error, wordless=0, reached=True) is verdict
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_an_error_is_somebodys_fault(error: GatewayError, verdict: Verdict) -> N
     ],
 )
 def test_before_the_gateway_was_ever_reached_a_wrong_address_is_one(error: GatewayError) -> None:
-    assert judge(error, tries=0, reached=False) is Verdict.STOP
+    assert judge(error, wordless=0, reached=False) is Verdict.STOP
 
 
 def test_a_refusal_without_a_word_is_the_files_in_the_end() -> None:
-    assert judge(by_slurm(500), tries=5, reached=True) is Verdict.FILE
-    assert judge(by_slurm(502), tries=5, reached=True) is Verdict.ALL_LATER
-    assert judge(by_slurm(500, 1800), tries=500, reached=True) is Verdict.ALL_LATER
+    assert judge(by_slurm(500), wordless=5, reached=True) is Verdict.FILE
+    assert judge(by_slurm(502), wordless=5, reached=True) is Verdict.ALL_LATER
+    assert judge(by_slurm(500, 1800), wordless=500, reached=True) is Verdict.ALL_LATER
 
 
 def test_a_read_that_slurm_fails_may_succeed_later() -> None:

@@ -381,3 +381,39 @@ def test_a_job_that_is_not_known_for_a_moment_is_looked_at_again(tmp_path: Path)
     gateway.reads = [unknown_job()]
     told = run(tmp_path, gateway)
     assert [event.state for event in told if event.kind == "ended"] == ["COMPLETED"]
+
+
+def test_an_outage_does_not_count_towards_what_a_file_is_set_aside_for(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+    gateway.faults = [*(refused("upstream_unreachable", 502) for _ in range(9)), by_slurm(500), by_slurm(500, 1800), by_slurm(500)]
+    told = run(tmp_path, gateway)
+    assert gateway.slurm.names == ["a.json"]
+    assert "set_aside" not in kinds(told)
+
+
+@pytest.mark.parametrize("replaced", ["moved", "replaced", "journal"])
+def test_a_folder_that_is_moved_away_under_way_ends_the_queue_and_nothing_is_taken_from_another(tmp_path: Path, replaced: str) -> None:
+    folder, away = tmp_path / "jobs", tmp_path / "away"
+    folder.mkdir()
+    write(folder, "a.json", "b.json")
+    gateway = Gateway(Slurm())
+
+    def replace() -> None:
+        if away.exists():
+            return
+        if replaced == "journal":
+            (folder / ".slurm-gateway-queue").rename(away)
+        else:
+            folder.rename(away)
+        if replaced == "replaced":
+            folder.mkdir()
+            write(folder, "c.json")
+        if replaced != "moved":
+            with queue(folder, Gateway(Slurm())) as other:  # which has everything there is
+                list(other)
+
+    with queue(folder, gateway, then=replace) as running, pytest.raises(GatewayError, match="is not the folder any more that it was") as caught:
+        list(running)
+    assert "Start the queue again" in caught.value.hint
+    assert gateway.slurm.names == ["a.json"]
