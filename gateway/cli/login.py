@@ -72,6 +72,8 @@ def _site(arguments: argparse.Namespace, sites: Sites) -> tuple[str, Site]:
     said = arguments.url or (None if arguments.site else os.environ.get("SLURM_GATEWAY_URL"))
     names = sites.names()
     if said is None:
+        if not names and not arguments.site:
+            raise CommandError("nothing says where to sign in", "Name the gateway as your site told you: slurm-gateway login URL", exit_code=2)
         name, kept = sites.site(arguments.site)
         return name, replace(kept, ca=person.absolute(arguments.ca) or kept.ca, keyring=arguments.keyring or kept.keyring)
     url = person.full_url(said)
@@ -123,6 +125,8 @@ def _tell(arguments: argparse.Namespace, sites: Sites, name: str, site: Site, si
 
     called = "" if name == DEFAULT else f" (site {name})"
     sys.stdout.write(f"Signed in to {site.url} as {who}, for {times.in_words(signed_in.expires_in)}{called}.\n")
+    if len(sites.names()) > 1 and sites.default() == name:
+        sys.stdout.write("It is meant from now on where no site is named ('slurm-gateway sites default NAME' chooses another).\n")
     if file is None:
         sys.stdout.write("The token is in the keyring, so there is no file for curl; 'slurm-gateway api GET /slurm/latest/jobs' does the same.\n")
     else:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from gateway import __version__
 from gateway.client.errors import GatewayError, printable
@@ -70,6 +70,10 @@ class _Parser(argparse.ArgumentParser):
     # The command that the line names: argparse lets the outermost parser complain of what nobody recognized.
     named: str | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        # What is short for an option today is short for two tomorrow.
+        super().__init__(*arguments, **{**options, "allow_abbrev": False})
+
     def error(self, message: str) -> NoReturn:
         command = f"{self.prog} {self.named}" if self.named is not None and message.startswith("unrecognized") else self.prog
         message, meant = _did_you_mean(message)
@@ -103,7 +107,6 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         description="An authenticating reverse proxy for Slurm's REST API.",
         epilog=_groups(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
     parser.add_argument(
@@ -191,7 +194,7 @@ def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError |
         case CommandError():
             return _say(error.message, error.hint, error.exit_code)
         case GatewayError():
-            return _say(f"{error}{'' if error.request_id is None else f' (request id {error.request_id})'}", _hint(error))
+            return _say(f"{error}{_request_id(error)}", _hint(error))
         case ModuleNotFoundError():
             return _say(f"this command needs the module {error.name}", "pip install 'slurm-gateway[server]'")
         case MemoryError():
@@ -213,11 +216,20 @@ def _say(message: str, hint: str, exit_code: int = 1) -> int:
     return exit_code
 
 
+def _request_id(error: GatewayError) -> str:
+    """Return by what administrators find a request, where it may be for them to look: a wrong number or name is not."""
+    theirs = error.status not in range(400, 500) or error.status in {401, 403} or "request id" in error.hint
+    return f" (request id {error.request_id})" if error.request_id is not None and theirs else ""
+
+
 def _hint(error: GatewayError) -> str:
-    """Return what to do; people do not see the header that the gateway speaks of."""
+    """Return what to do; people see neither the calls that the gateway speaks of nor their headers."""
+    from gateway.client.hints import of_commands  # noqa: PLC0415 - only what has failed needs it
+
+    hint = of_commands(error.hint)
     if error.retry_after is None:
-        return error.hint
-    return error.hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
+        return hint
+    return hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
 
 
 def _write_no_more(stream: TextIO) -> None:

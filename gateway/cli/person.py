@@ -329,7 +329,8 @@ def _ca(arguments: argparse.Namespace, kept: str | None) -> str | None:
 def tell(pause: Pause) -> None:
     """Tell somebody at a terminal why they wait."""
     if pause.because is not None and sys.stderr.isatty():
-        terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")
+        soon = f" in {pause.seconds:.0f} s" if pause.seconds >= 1 else ""
+        terminal.say(f"{str(pause.because).removesuffix('.')}; trying again{soon}")
 
 
 def _nothing() -> None:

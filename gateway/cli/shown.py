@@ -1,7 +1,7 @@
 """How jobs are shown: as rows of a table, one in full, and as JSON for programs, whose names stay (pure).
 
-``{"id", "task", "name", "user", "partition", "state", "flags", "reason", "nodes", "exit_code", "submitted_at", "started_at", "ended_at",
-"time_limit", "array_job_id", "het_job_id"}``: ``id`` is what Slurm counts, ``task`` what people write (``54_1``, ``55+1``), times are RFC 3339,
+``{"job_id", "task", "name", "user", "partition", "state", "flags", "reason", "nodes", "exit_code", "submitted_at", "started_at", "ended_at",
+"time_limit", "array_job_id", "het_job_id"}``: ``job_id`` is what Slurm counts, ``task`` what people write (``54_1``, ``55+1``), times are RFC 3339,
 ``time_limit`` is in minutes, and null is what is not known, or not yet.
 """
 
@@ -28,7 +28,7 @@ _TASK = re.compile(r"[0-9]{1,10}", re.ASCII)
 def document(job: Job) -> dict[str, Any]:
     """Return a job for programs."""
     return {
-        "id": job.id,
+        "job_id": job.id,
         "task": label(job),
         "name": job.name,
         "user": job.user,

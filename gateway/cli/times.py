@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 
 from gateway.client.cluster import LAST_MOMENT
@@ -40,8 +39,8 @@ def moment(told: object) -> float | None:
 
 
 def on_the_clock(at: float) -> str:
-    """Return a time of this place: ``2026-11-27 03:41``."""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    """Return a time of this place: ``2026-11-27 03:41 CET``."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def server_now(date: str | None) -> float:
@@ -54,21 +53,10 @@ def server_now(date: str | None) -> float:
         return time.time()
 
 
-def seconds(text: str) -> float:
-    """Return a number of seconds, for argparse: what is none, is not above 0 or is longer than ten years, no clock can wait for."""
-    try:
-        said = float(text)
-    except ValueError:
-        said = 0.0
-    if not 0 < said <= _LONGEST:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds, such as 90")
-    return said
-
-
 def duration(text: str) -> int:
     """Return the seconds in ``90s``, ``30m``, ``12h``, ``7d`` or ``2w``; raise CommandError."""
     found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
     seconds = int(found[1]) * _UNITS[found[2]] if found is not None else 0
     if not 0 < seconds <= _LONGEST:
-        raise CommandError(f"{text!r} is no span of time", "Say it like 12h, 7d or 2w.", exit_code=2)
+        raise CommandError(f"{text!r} is no span of time", "Say it like 90s, 30m, 12h or 7d.", exit_code=2)
     return seconds

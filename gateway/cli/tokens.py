@@ -86,7 +86,7 @@ def show(arguments: argparse.Namespace) -> int:
     if rows:
         _show(rows)
     else:
-        sys.stdout.write("no tokens\n")
+        sys.stdout.write("No tokens.\n")
     return 0
 
 
@@ -104,7 +104,8 @@ def revoke(arguments: argparse.Namespace) -> int:
                 ended.append(token)
     except GatewayError as error:
         if error.reason == "not_found":
-            error.hint = f"'slurm-gateway tokens list' shows yours. Ended by now: {', '.join(ended) or 'none'}."
+            done = f" Ended by now: {', '.join(ended)}." if ended else ""
+            raise CommandError(f"you have no token {token}", f"'slurm-gateway tokens list' shows yours.{done}") from error
         raise
     sys.stdout.write(json.dumps({"ended": ended}) + "\n" if arguments.json else "".join(f"{token}: ended\n" for token in ended))
     return 0

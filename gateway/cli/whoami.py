@@ -57,12 +57,12 @@ def _lines(tree: dict[str, Any], answer: Answer) -> list[tuple[str, str]]:
     scopes = tree.get("scopes")
     proved = times.moment(tree.get("second_factor_at"))
     told = [
-        ("user", str(tree.get("username", ""))),
-        ("site", tree["url"] if tree["site"] is None else f"{tree['site']} ({tree['url']})"),
-        ("signed in by", _KINDS.get(str(tree.get("kind")), str(tree.get("kind")))),
-        ("ends", left("expires_at")),
-        ("unused, ends", left("idle_expires_at") if tree.get("idle_expires_at") != tree.get("expires_at") else None),
-        ("second factor", None if proved is None else f"proved {times.in_words(now - proved)} ago"),
-        ("scopes", ", ".join(map(str, scopes)) or None if isinstance(scopes, list) else None),
+        ("User", str(tree.get("username", ""))),
+        ("Site", tree["url"] if tree["site"] is None else f"{tree['site']} ({tree['url']})"),
+        ("Signed in by", _KINDS.get(str(tree.get("kind")), str(tree.get("kind")))),
+        ("Ends", left("expires_at")),
+        ("If unused", left("idle_expires_at") if tree.get("idle_expires_at") != tree.get("expires_at") else None),
+        ("Second factor", None if proved is None else f"proved {times.in_words(now - proved)} ago"),
+        ("Scopes", ", ".join(map(str, scopes)) or None if isinstance(scopes, list) else None),
     ]
     return [(title, printable(text)) for title, text in told if text is not None]

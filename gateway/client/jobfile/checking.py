@@ -23,6 +23,7 @@ MOST = 200
 """So many problems are told of one file."""
 # References are followed so often: some that lead to several others, and those again, have no end in anybody's lifetime.
 _MOST_FOLLOWED = 100_000
+_DEEPEST = 50  # of references within each other; Slurm has less than ten
 _UNKNOWN = "unknown"
 _NEEDED = {"environment", "current_working_directory"}
 _NUMBERS = {"set", "infinite", "number"}
@@ -286,12 +287,18 @@ def validator(schema: Schema) -> Any:  # noqa: ANN401 - jsonschema makes the cla
     from jsonschema.validators import extend  # noqa: PLC0415 - as above
     from referencing import Registry  # noqa: PLC0415 - as above
 
+    within: list[str] = []
     followed, follow = itertools.count(), jsonschema.Draft4Validator.VALIDATORS["$ref"]
 
     def reference(validator: Any, to: str, value: Any, schema: Schema) -> Iterator[Any]:  # noqa: ANN401 - jsonschema's own
-        if next(followed) > _MOST_FOLLOWED:
+        # Deep enough, Python's own limit would strike within the libraries, one of which does not survive that.
+        if next(followed) > _MOST_FOLLOWED or len(within) > _DEEPEST:
             raise RecursionError
-        yield from follow(validator, to, value, schema)
+        within.append(to)
+        try:
+            yield from follow(validator, to, value, schema)
+        finally:
+            within.pop()
 
     keywords = {"properties": _properties, "$ref": reference}
     made: Any = extend(jsonschema.Draft4Validator, keywords)  # type: ignore[no-untyped-call]  # jsonschema's own types lack it

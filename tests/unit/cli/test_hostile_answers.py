@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded
 
 ESCAPE = "\x1b[2J\x9b31m\u202e"
 TOKEN = "sgw_" + "b" * 49

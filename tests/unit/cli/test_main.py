@@ -63,7 +63,7 @@ def test_help_has_no_markup(run: Run, command: str) -> None:
     assert (ran.code, f"'slurm-gateway {command}'" in ran.out, "`" in ran.out) == (0, True, False)
 
 
-@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
+@pytest.mark.parametrize("command", [("serve",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
 def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
     ran = run(*command)
     assert (ran.code, ran.out) == (3, "")
@@ -234,7 +234,7 @@ def test_nothing_else_takes_the_place_of_a_closed_stream(desk: Desk) -> None:
     program = "import os; from gateway.cli.main import main; main(['sites']); print(os.open('/dev/zero', os.O_RDONLY))"
     line = f'exec {sys.executable} -c "{program}" <&- 2>&-'
     ran = subprocess.run(["/bin/sh", "-c", line], env=desk.environment, capture_output=True, text=True, check=False, timeout=60)
-    assert (ran.stdout.splitlines()[0], int(ran.stdout.splitlines()[1]) > 2) == ("no sites", True)
+    assert (ran.stdout.splitlines()[0], int(ran.stdout.splitlines()[1]) > 2) == ("No sites.", True)
 
 
 def test_an_error_that_nobody_can_read_has_its_exit_code_all_the_same(desk: Desk) -> None:

@@ -265,7 +265,7 @@ def test_somebody_is_asked_though_the_streams_lead_elsewhere(desk: Desk) -> None
         terminal.answer("Password of alice: ", PASSWORD)
         terminal.answer("Code: ", CODE)
         assert terminal.ended() == 0
-    assert (out.read_text(), err.read_text()) == ("no tokens\n", "")
+    assert (out.read_text(), err.read_text()) == ("No tokens.\n", "")
 
 
 def test_somebody_is_asked_though_standard_input_is_a_pipe(desk: Desk) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from gateway.client.queue import journal
+from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import TOKEN, Asked, FakeGateway, Says, refuses
 
 LIMIT = 30.0
 SUBMIT, JOBS = "POST /slurm/latest/job/submit", "GET /slurm/latest/jobs"
@@ -227,7 +227,7 @@ def test_a_second_queue_is_refused_with_a_hint(run: Run, slurm: Slurm, folder: P
         ran = run("queue", folder)
     assert ran.code == 1
     assert ran.err.startswith(f"slurm-gateway: a queue runs on {folder} already: process {os.getpid()} on ")
-    assert ran.err.endswith("hint: It takes what you put into the folder. 'slurm-gateway queue DIR --status' shows how far it is.\n")
+    assert ran.err.endswith(f"hint: It takes what you put into the folder. 'slurm-gateway queue {folder} --status' shows how far it is.\n")
     assert slurm.jobs == {}
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentTypeError
 
 import pytest
 
-from gateway.cli.times import duration, in_words, moment, on_the_clock, seconds, server_now
+from gateway.cli.times import duration, in_words, moment, on_the_clock, server_now
 from gateway.errors import CommandError
 
 
@@ -36,7 +35,7 @@ def test_a_span_is_read_as_people_write_it(text: str, seconds: int) -> None:
 def test_what_is_no_span_is_told_with_what_is(text: str) -> None:
     with pytest.raises(CommandError) as caught:
         duration(text)
-    assert (caught.value.hint, caught.value.exit_code) == ("Say it like 12h, 7d or 2w.", 2)
+    assert (caught.value.hint, caught.value.exit_code) == ("Say it like 90s, 30m, 12h or 7d.", 2)
 
 
 @pytest.mark.parametrize(
@@ -68,20 +67,10 @@ def test_a_moment_is_shown_as_the_clock_here_shows_it(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        assert on_the_clock(0.0) == "1970-01-01 01:00"
+        assert on_the_clock(0.0) == "1970-01-01 01:00 CET"
     finally:
         monkeypatch.undo()
         time.tzset()
-
-
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "0", "-1", "1e10", "1e400", "", "x", "1:30"])
-def test_what_no_clock_can_wait_for_is_no_number_of_seconds(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="is no number of seconds, such as 90"):
-        seconds(text)
-
-
-def test_seconds_are_read() -> None:
-    assert (seconds("90"), seconds("0.5"), seconds("1e3")) == (90.0, 0.5, 1000.0)
 
 
 @pytest.mark.parametrize("told", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2026-13-01T00:00:00Z", "9999-06-01T00:00:00Z"])

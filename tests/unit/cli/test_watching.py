@@ -19,8 +19,8 @@ from gateway.cli.watching import Change, Screen, Seen, chosen
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError
 from gateway.secret import Secret
+from tests.saying import Asked, FakeGateway, Says, event, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import Asked, FakeGateway, Says, event, refuses
 
 
 def told(number: int, state: str, **more: object) -> dict[str, Any]:
