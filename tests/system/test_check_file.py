@@ -312,7 +312,7 @@ def test_a_file_with_nothing_wrong_is_said_to_be_so_with_what_it_was_checked_aga
     (person.folder / "good.yaml").write_text("job:\n  name: one\n  current_working_directory: /tmp\nscript: |\n  #!/bin/sh\n  true\n")
     ran = person.run("check", "good.yaml")
     release = ".".join(either.told["slurm_version"].split(".")[:2])
-    said = f"good.yaml: nothing is wrong (checked against {either.told['api_versions'][-1]} of slurm {release})"
+    said = f"good.yaml: nothing is wrong (checked against {either.told['api_versions'][-1]} of Slurm {release})"
     assert (ran.returncode, ran.stdout.splitlines()[-1], ran.stderr) == (0, said, "")
 
 
