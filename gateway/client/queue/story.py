@@ -78,6 +78,10 @@ def _waiting(event: QueueEvent) -> str:
 def _stopped(event: QueueEvent) -> str:
     going = len(event.jobs or ())
     jobs = {0: "No job is in Slurm", 1: "1 job goes on in Slurm"}.get(going, f"{going} jobs go on in Slurm")
+    maybe = event.files or ()
+    if maybe:
+        what = printable(maybe[0]) if len(maybe) == 1 else f"{len(maybe)} files"
+        jobs += f", and {what} may be there too" if going else f", but {what} may be"
     return f"Stopped. {jobs}.\nhint: Start the queue again: it goes on where it was."
 
 

@@ -20,7 +20,8 @@ class QueueEvent:
     ``set_aside``: ``file`` lies in set-aside/ as ``to``, for the ``message``; ``reason`` is a word for programs, ``unknown`` or ``refused``.
     ``waiting``: nothing goes on just now, for the ``message``; it is tried again in ``seconds``. ``recovered``: it goes on.
     ``limited``: Slurm takes no more jobs of this user for now. ``changed``: ``file`` is another since it was submitted.
-    ``halted``: no more is submitted, since a job failed. ``empty``: no job is left. ``stopped``: the queue was told to stop; ``jobs`` go on in Slurm.
+    ``halted``: no more is submitted, since a job failed. ``empty``: no job is left. ``stopped``: the queue was told to stop; ``jobs`` go on in Slurm,
+    and of ``files`` nobody knows yet whether they have become jobs.
     ``finished``: the last event; ``counts`` say how many files are where.
     """
 

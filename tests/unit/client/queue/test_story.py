@@ -68,6 +68,14 @@ def test_of_many_files_the_last_ones_are_named() -> None:
         ),
         (QueueEvent(kind="halted", file="a"), "Nothing more is submitted, since a failed"),
         (QueueEvent(kind="stopped", jobs=()), "Stopped. No job is in Slurm.\nhint: Start the queue again: it goes on where it was."),
+        (
+            QueueEvent(kind="stopped", jobs=(), files=("a",)),
+            "Stopped. No job is in Slurm, but a may be.\nhint: Start the queue again: it goes on where it was.",
+        ),
+        (
+            QueueEvent(kind="stopped", jobs=(1,), files=("a", "b")),
+            "Stopped. 1 job goes on in Slurm, and 2 files may be there too.\nhint: Start the queue again: it goes on where it was.",
+        ),
         (QueueEvent(kind="stopped", jobs=(1,)), "Stopped. 1 job goes on in Slurm.\nhint: Start the queue again: it goes on where it was."),
         (QueueEvent(kind="stopped", jobs=(1, 2)), "Stopped. 2 jobs go on in Slurm.\nhint: Start the queue again: it goes on where it was."),
     ],
