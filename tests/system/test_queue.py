@@ -361,7 +361,7 @@ def test_a_job_that_is_requeued_is_under_way_still_and_one_that_is_cancelled_has
         queue.wait_for(lambda line: line == f"Job still in progress: {job_id}", after=len(queue.lines))
         inside(person.site, USER, "scancel", job_id)
         assert queue.ended() == 1
-    assert [note for note in queue.notes if job_id in note] == [f"Job {job_id} (a.json) ended: CANCELLED, exit code 0"]
+    assert [note for note in queue.notes if note.startswith(f"Job {job_id} ")] == [f"Job {job_id} (a.json) ended: CANCELLED, exit code 0"]
     assert queue.notes[-3:-1] == ["Nothing more is submitted, since a.json failed", "slurm-gateway: 1 failed, 1 waiting"]
     assert "Submitting job: b.json" not in queue.lines
 
