@@ -86,11 +86,15 @@ def _run(gateway: person.PersonsGateway, queue: Queue, *, as_json: bool) -> int:
     told = screen(as_json=as_json)
     gateway.before_asking = told.make_room
     counts: dict[str, int] = {}
-    with _signals(queue) as caught, told:
-        for event in queue:
-            told.show(event)
-            if event.kind == "finished":
-                counts = dict(event.counts or {})
+    with _signals(queue) as caught:
+        try:
+            with told:
+                for event in queue:
+                    told.show(event)
+                    if event.kind == "finished":
+                        counts = dict(event.counts or {})
+        except KeyboardInterrupt:
+            pass  # by the second signal: nothing is lost, whatever was under way
     if caught:
         return _STOPPED + caught[0]
     return _verdict(counts, queue.folder)
@@ -108,13 +112,18 @@ def _verdict(counts: dict[str, int], folder: Path) -> int:
 
 @contextmanager
 def _signals(queue: Queue) -> Iterator[list[int]]:
-    """Have the first signal stop the queue when what it is just doing is done, and the second one at once."""
+    """Have the first signal stop the queue when what it is just doing is done, the second one at once, the third one whatever happens.
+
+    At once is not as a kill does it: somebody may be asked for a password, and their terminal is to show again what they type.
+    """
     caught: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         caught.append(number)
+        if len(caught) > 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            raise KeyboardInterrupt
         os.write(2, b"\nStopping when the request under way is answered; once more, and it stops at once.\n")
         queue.stop()
 

@@ -20,6 +20,8 @@ _FORGOTTEN, _NOT_ASKED = 60.0, 900.0
 # So often a limit of Slurm's is waited for with no job of ours in it.
 _LIMITED = 3
 _REPEAT = 60.0
+# So many of the files that were taken are told each time: to tell all each time is to tell gigabytes of tens of thousands.
+_TOLD = 100
 _NOT_AGAIN = frozenset({"CANCELLED", UNKNOWN})
 
 
@@ -221,7 +223,7 @@ class Engine:
         self._sending.pop(entry.file, None)
         self._limits.pop(entry.file, None)
         self._tell(QueueEvent(kind="submitted", file=entry.file, job_id=job_id, notes=notes or None, repaired=repaired or None))
-        self._tell(QueueEvent(kind="taken", files=tuple(self._ledger.taken)))
+        self._tell(QueueEvent(kind="taken", files=self._ledger.last_taken(_TOLD), total=len(self._ledger.taken)))
         self._poll_soon(now)
 
     def later(self, now: float, entry: Entry, error: GatewayError, *, everything: bool, maybe_sent: bool) -> None:

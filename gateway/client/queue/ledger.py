@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 
 from gateway.client.queue.records import BrokenRecordError, Ended, Intended, Opened, Record, SetAside, SettingAside, Submitted, Withdrawn
 
@@ -71,7 +72,7 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self._open: dict[str, Entry] = {}
         self.past: list[Entry] = []
-        self.taken: list[str] = []
+        self._taken: dict[str, None] = {}
         self.job_ids: set[int] = set()
         for record in records:
             self.apply(record)
@@ -84,6 +85,15 @@ class Ledger:
     def open_in(self, status: Status) -> list[Entry]:
         """Return the open entries that have this status."""
         return [entry for entry in self._open.values() if entry.status is status]
+
+    @property
+    def taken(self) -> Collection[str]:
+        """The files that were submitted, in the order in which they were last."""
+        return self._taken.keys()
+
+    def last_taken(self, most: int) -> tuple[str, ...]:
+        """Return the last of them."""
+        return tuple(islice(reversed(self._taken), most))[::-1]
 
     @property
     def in_flight(self) -> int:
@@ -104,9 +114,8 @@ class Ledger:
             self._put(_next(self._entry(record.file), record))
             if isinstance(record, Submitted):
                 self.job_ids.add(record.job_id)
-                if record.file in self.taken:
-                    self.taken.remove(record.file)
-                self.taken.append(record.file)
+                self._taken.pop(record.file, None)
+                self._taken[record.file] = None
 
     def _intend(self, record: Intended) -> None:
         before = self.entries.get(record.file)

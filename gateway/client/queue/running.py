@@ -124,7 +124,9 @@ class Queue:
             yield from self._carry_out(action)
             yield from self._engine.told()
         if self._engine.stopped:
-            yield QueueEvent(kind="stopped", jobs=tuple(entry.job_id or 0 for entry in self.ledger.open if entry.status is Status.IN_SLURM))
+            in_slurm = tuple(entry.job_id or 0 for entry in self.ledger.open_in(Status.IN_SLURM))
+            maybe = tuple(entry.file for entry in self.ledger.open_in(Status.SENDING) if entry.key in self._engine.maybe_sent)
+            yield QueueEvent(kind="stopped", jobs=in_slurm, files=maybe or None)
         yield QueueEvent(kind="finished", counts=counts(self.ledger, folders.look(self.folder, self._order).files))
 
     def _open(self) -> None:

@@ -39,9 +39,10 @@ def summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)) or "no job files"
 
 
-def _list(files: tuple[str, ...]) -> list[str]:
+def _list(files: tuple[str, ...], total: int) -> list[str]:
     shown = [printable(file) for file in files[-_MOST:]]
-    return shown if len(files) <= _MOST else [f"... {len(files) - _MOST} more", *shown]
+    more = max(total, len(files)) - len(shown)
+    return [f"... {more} more", *shown] if more else shown
 
 
 def _name(event: QueueEvent) -> str:
@@ -84,6 +85,10 @@ def _waiting(event: QueueEvent) -> str:
 def _stopped(event: QueueEvent) -> str:
     going = len(event.jobs or ())
     jobs = {0: "No job is in Slurm", 1: "1 job goes on in Slurm"}.get(going, f"{going} jobs go on in Slurm")
+    maybe = event.files or ()
+    if maybe:
+        what = printable(maybe[0]) if len(maybe) == 1 else f"{len(maybe)} files"
+        jobs += f", and {what} may be there too" if going else f", but {what} may be"
     return f"Stopped. {jobs}.\nhint: Start the queue again: it goes on where it was."
 
 
@@ -92,7 +97,7 @@ _LINES: Mapping[str, Callable[[QueueEvent], str]] = {
     "in_progress": lambda event: f"Job still in progress: {event.job_id}",
     "submitting": lambda event: f"Submitting job: {_name(event)}",
     "submitted": lambda event: f"Job Submitted: Job ID : {event.job_id}",
-    "taken": lambda event: f"Completed Jobs/Already Submitted {_list(event.files or ())}",
+    "taken": lambda event: f"Completed Jobs/Already Submitted {_list(event.files or (), event.total or 0)}",
     "empty": lambda _: "No more jobs in queue",
 }
 _NOTES: Mapping[str, Callable[[QueueEvent], str | None]] = {

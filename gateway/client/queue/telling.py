@@ -16,12 +16,13 @@ class QueueEvent:
     ``in_progress``: ``job_id`` of ``file`` is in Slurm still, ``state`` is Slurm's word.
     ``submitting``: ``file`` is sent, for the ``attempt``-th time as a new job. ``submitted``: it is ``job_id``; ``notes`` say what was made of the
     file, ``repaired`` what the gateway changed.
-    ``taken``: ``files`` are all that were submitted up to now, in that order.
+    ``taken``: ``files`` are the last hundred of the ``total`` that were submitted up to now, in that order.
     ``ended``: ``job_id`` has ended with ``state`` and ``exit_code``. ``retrying``: so ``file`` is submitted again.
     ``set_aside``: ``file`` lies in set-aside/ as ``to``, for the ``message``; ``reason`` is a word for programs, ``unknown`` or ``refused``.
     ``waiting``: nothing goes on just now, for the ``message``; it is tried again in ``seconds``. ``recovered``: it goes on.
     ``limited``: Slurm takes no more jobs of this user for now. ``changed``: ``file`` is another since it was submitted.
-    ``halted``: no more is submitted, since a job failed. ``empty``: no job is left. ``stopped``: the queue was told to stop; ``jobs`` go on in Slurm.
+    ``halted``: no more is submitted, since a job failed. ``empty``: no job is left. ``stopped``: the queue was told to stop; ``jobs`` go on in Slurm,
+    and of ``files`` nobody knows yet whether they have become jobs.
     ``finished``: the last event; ``counts`` say how many files are where.
     """
 
@@ -39,6 +40,7 @@ class QueueEvent:
     seconds: float | None = None
     username: str | None = None
     files: tuple[str, ...] | None = None
+    total: int | None = None
     jobs: tuple[int, ...] | None = None
     notes: tuple[str, ...] | None = None
     repaired: tuple[str, ...] | None = None

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.client.queue import journal
 from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Desk, Run
 
 LIMIT = 30.0
 SUBMIT, JOBS = "POST /slurm/latest/job/submit", "GET /slurm/latest/jobs"
@@ -384,6 +384,20 @@ def test_a_signal_stops_it_and_says_how_to_go_on(
     assert slurm.names == ["a.json"]
 
 
+def test_a_second_signal_while_somebody_is_asked_gives_them_their_terminal_back(desk: Desk, folder: Path) -> None:
+    write(folder, "a.json")
+    desk.signed_in()
+    desk.fake.known.clear()
+    with desk.types("queue", folder, *NOW) as terminal:
+        terminal.wait_for("Password of alice:")
+        terminal.type("\x03")
+        terminal.wait_for("once more, and it stops at once")
+        assert not terminal.is_echoing()
+        terminal.type("\x03")
+        assert terminal.ended() == 130
+        assert terminal.is_echoing()
+
+
 def test_a_second_signal_stops_it_at_once(start: Callable[..., subprocess.Popen[str]], slurm: Slurm, folder: Path) -> None:
     write(folder, "a.json")
     asked_for, over = threading.Event(), threading.Event()
@@ -401,6 +415,6 @@ def test_a_second_signal_stops_it_at_once(start: Callable[..., subprocess.Popen[
         assert process.stderr is not None
         assert any("once more, and it stops at once" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT) == -signal.SIGINT
+        assert process.wait(LIMIT) == 130
     finally:
         over.set()

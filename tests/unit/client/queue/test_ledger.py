@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from gateway.client.queue.ledger import Ledger, Status
@@ -89,10 +92,23 @@ def test_files_are_told_in_the_order_of_their_submission() -> None:
         )
     ]
     ledger = Ledger((INTENDED, SUBMITTED, FAILED, *others, AGAIN, Submitted(file="a", key="k2", job_id=95, at=5.0)))
-    assert ledger.taken == ["b", "c", "a"]
+    assert list(ledger.taken) == ["b", "c", "a"]
     assert ledger.job_ids == {90, 95, 100, 101}
 
 
 def test_what_was_set_aside_before_another_of_its_name_came_is_not_forgotten() -> None:
     ledger = Ledger((SETTING, SET, INTENDED))
     assert [(entry.file, entry.status) for entry in ledger.past] == [("a", Status.SET_ASIDE)]
+
+
+def test_of_many_files_the_last_that_were_taken_are_told_in_no_time() -> None:
+    records: list[Record] = []
+    for number in range(20_000):
+        file = f"job{number}"
+        records += [replace(INTENDED, file=file, key=file), replace(SUBMITTED, file=file, key=file, job_id=number + 1)]
+        records.append(Ended(file=file, job_id=number + 1, state="COMPLETED", exit_code=0, at=0.0))
+    began = time.process_time()
+    ledger = Ledger(records)
+    assert time.process_time() - began < 1.0  # to look through a list for each of them took 2.5 s
+    assert ledger.last_taken(2) == ("job19998", "job19999")
+    assert ledger.last_taken(30_000) == tuple(ledger.taken)

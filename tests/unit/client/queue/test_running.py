@@ -500,3 +500,16 @@ def test_a_job_that_accounting_alone_takes_for_running_is_not_waited_for_for_eve
     told = run(tmp_path, gateway)
     assert [event.state for event in told if event.kind == "ended"] == ["UNKNOWN"]
     assert 900 <= gateway.slurm.now - began < 1000
+
+
+def test_one_that_is_stopped_says_what_may_be_in_slurm(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+    gateway.faults = [("lost", GONE)]
+    with queue(tmp_path, gateway) as running:
+        told = []
+        for event in running:
+            told.append(event)
+            if event.kind == "waiting":
+                running.stop()
+    assert [(event.jobs, event.files) for event in told if event.kind == "stopped"] == [((), ("a.json",))]

@@ -30,7 +30,7 @@ def test_the_story_is_the_seeds(event: QueueEvent, expected: str | None) -> None
 
 
 def test_of_many_files_the_last_ones_are_named() -> None:
-    said = line(QueueEvent(kind="taken", files=tuple(f"job{number}.json" for number in range(200))))
+    said = line(QueueEvent(kind="taken", files=tuple(f"job{number}.json" for number in range(100, 200)), total=200))
     assert said is not None
     assert said.startswith("Completed Jobs/Already Submitted ['... 180 more', 'job180.json', ")
     assert said.endswith("'job199.json']")
@@ -76,6 +76,14 @@ def test_of_many_files_the_last_ones_are_named() -> None:
         ),
         (QueueEvent(kind="halted", file="a"), "Nothing more is submitted, since a failed"),
         (QueueEvent(kind="stopped", jobs=()), "Stopped. No job is in Slurm.\nhint: Start the queue again: it goes on where it was."),
+        (
+            QueueEvent(kind="stopped", jobs=(), files=("a",)),
+            "Stopped. No job is in Slurm, but a may be.\nhint: Start the queue again: it goes on where it was.",
+        ),
+        (
+            QueueEvent(kind="stopped", jobs=(1,), files=("a", "b")),
+            "Stopped. 1 job goes on in Slurm, and 2 files may be there too.\nhint: Start the queue again: it goes on where it was.",
+        ),
         (QueueEvent(kind="stopped", jobs=(1,)), "Stopped. 1 job goes on in Slurm.\nhint: Start the queue again: it goes on where it was."),
         (QueueEvent(kind="stopped", jobs=(1, 2)), "Stopped. 2 jobs go on in Slurm.\nhint: Start the queue again: it goes on where it was."),
     ],
