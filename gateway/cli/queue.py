@@ -76,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.status or arguments.dry_run:
         return _look(arguments, wanted)
     with person.gateway_of(arguments) as gateway, gateway.queue(arguments.folder, wanted) as queue:
-        person.renew_if_short(gateway)
         return _run(gateway, queue, as_json=arguments.json)
 
 
@@ -88,6 +87,7 @@ def _run(gateway: person.PersonsGateway, queue: Queue, *, as_json: bool) -> int:
     counts: dict[str, int] = {}
     with _signals(queue) as caught:
         try:
+            person.renew_if_short(gateway)
             with told:
                 for event in queue:
                     told.show(event)
