@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.utils import formatdate
 from typing import Any
+
+from tests import saying
+from tests.saying import Asked, Says
 
 PASSWORD = "correct horse"
 _REASONS = {
@@ -92,7 +94,7 @@ class FakeGateway:
             return self._tokens(method, path, known, body)
         if method == "DELETE" and not known.fresh:
             return _refusal("second_factor_stale")
-        return 200, {"jobs": [], "errors": []}, {}
+        return 200, {"jobs": [], "errors": [], **({"job_id": 7} if path.endswith("/job/submit") else {})}, {}
 
     def _login(self, told: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         if self.refuse:
@@ -159,34 +161,12 @@ def served() -> Iterator[FakeGateway]:
     """Serve a fake until the end of the block."""
     fake = FakeGateway()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(asked: Asked) -> Says:
+        status, tree, headers = fake.answer(asked.method, asked.path, dict(asked.headers), asked.body)
+        more = {"X-Request-ID": "r-1", "Date": formatdate(int(time.time() + fake.clock), usegmt=True), **headers}
+        media_type = more.pop("Content-Type", "application/json")
+        said = tree if tree is not None else b"ok\n" if status == 200 else b""
+        return Says(status=status, body=said, media_type=media_type, headers=tuple(more.items()))
 
-        def _do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, tree, headers = fake.answer(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-            said = json.dumps(tree).encode() if tree is not None else b"ok\n" if status == 200 else b""
-            self.send_response_only(status)
-            for name, value in {"Content-Type": "application/json", "X-Request-ID": "r-1", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Date", self.date_time_string(int(time.time() + fake.clock)))
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        do_GET = do_POST = do_DELETE = _do  # noqa: N815 - the base class's names
-
-        def log_message(self, *_words: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with saying.served(answer) as fake.url:
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.cli import person
+from gateway.cli import options, person
 from gateway.cli.person import PersonsGateway
 from gateway.client.address import Address
 from gateway.client.asking import Answer
@@ -40,16 +40,24 @@ _TIMEOUT = 300.0
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
     parser = commands.add_parser("api", help="send any request, and print the answer as it came", description=__doc__)
-    parser.add_argument("method", metavar="METHOD", type=str.upper, choices=_METHODS, help=f"one of {', '.join(_METHODS)}")
+    parser.add_argument("method", metavar="METHOD", type=_method, help=f"one of {', '.join(_METHODS)}")
     parser.add_argument("path", metavar="PATH", help="such as /slurm/latest/jobs?state=R")
     parser.add_argument(
         "-d", "--data", metavar="FILE", help="send what is in FILE ('-': standard input), as application/json unless -H says otherwise"
     )
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="send a header, too")
     parser.add_argument("-i", "--include", action="store_true", help="print the answer's status and headers before its body")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=_TIMEOUT, help="give up after so long a silence (300)")
+    parser.add_argument(
+        "--timeout", metavar="TIME", type=options.some_span, default=_TIMEOUT, help="give up after so long a silence, such as 30s or 1h (5m)"
+    )
     person.add_options(parser, json=False)
     parser.set_defaults(run=run)
+
+
+def _method(text: str) -> str:
+    if text.upper() not in _METHODS:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(_METHODS)}")
+    return text.upper()
 
 
 def run(arguments: argparse.Namespace) -> int:

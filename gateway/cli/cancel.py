@@ -1,7 +1,8 @@
 """``slurm-gateway cancel ID…``: cancel jobs, and say what became of each.
 
-With ``--json``: ``{"jobs": [{"job", "result", "state", "reason", "message", "hint"}]}``; ``result`` is ``cancelled``, ``ended`` (it was over before),
-``kept`` (Slurm did not do it), ``unknown`` (there is none), ``failed`` (the question was refused), or ``would_cancel`` (``--dry-run``).
+With ``--json``: ``{"jobs": [{"task", "result", "state", "reason", "message", "hint"}]}``; ``task`` is as in ``jobs --json``, ``result`` is
+``cancelled``, ``ended`` (it was over before), ``kept`` (Slurm did not do it), ``unknown`` (there is none), ``failed`` (the question was refused),
+or ``would_cancel`` (``--dry-run``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from gateway.cli import job, jobids, person, shown, terminal
 from gateway.cli.jobs import words
 from gateway.cli.table import document
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, JobForgottenError
+from gateway.client.errors import GatewayError, JobForgottenError, printable
 from gateway.client.gateway import Gateway
+from gateway.client.hints import of_commands
 from gateway.errors import CommandError
 
 _DONE = frozenset({"cancelled", "ended", "would_cancel"})
@@ -31,7 +33,7 @@ _USAGE = 2
 class Outcome:
     """What became of one job."""
 
-    job: str
+    task: str
     result: str
     state: str | None = None
     reason: str | None = None
@@ -105,8 +107,8 @@ def _would(gateway: Gateway, wanted: jobids.JobId) -> Outcome:
         return _failed(wanted, error)
     going = [found for found in jobs if not found.is_over]
     if not going:
-        return Outcome(job=str(wanted), result="ended", state=jobs[0].state, message=f"has ended already ({jobs[0].state})")
-    return Outcome(job=str(wanted), result="would_cancel", state=going[0].state, message=f"would be cancelled ({going[0].state})")
+        return Outcome(task=str(wanted), result="ended", state=jobs[0].state, message=f"has ended already ({jobs[0].state})")
+    return Outcome(task=str(wanted), result="would_cancel", state=going[0].state, message=f"would be cancelled ({going[0].state})")
 
 
 def _cancel(gateway: Gateway, wanted: jobids.JobId) -> Outcome:
@@ -114,13 +116,13 @@ def _cancel(gateway: Gateway, wanted: jobids.JobId) -> Outcome:
     try:
         before = job.find(gateway, wanted)
         if all(found.is_over for found in before):
-            return Outcome(job=str(wanted), result="ended", state=before[0].state, message=f"had ended already ({before[0].state})")
+            return Outcome(task=str(wanted), result="ended", state=before[0].state, message=f"had ended already ({before[0].state})")
         gateway.cancel(wanted.job if wanted.is_whole else str(wanted))
         after = [found for found in wanted.of(gateway.job(wanted.job)) if not found.is_over and not _GOING & {found.state, *found.flags}]
     except (CommandError, GatewayError) as error:
         return _failed(wanted, error)
     if not after:
-        return Outcome(job=str(wanted), result="cancelled", state="CANCELLED", message="cancelled")
+        return Outcome(task=str(wanted), result="cancelled", state="CANCELLED", message="cancelled")
     return _kept(gateway, wanted, after[0])
 
 
@@ -132,21 +134,21 @@ def _kept(gateway: Gateway, wanted: jobids.JobId, found: Job) -> Outcome:
         message, hint = "was not cancelled by itself", f"Cancel all of it: slurm-gateway cancel {wanted.job}"
     else:
         message, hint = f"was not cancelled: it is {found.state}", "Try again; if it stays, ask your administrators."
-    return Outcome(job=str(wanted), result="kept", state=found.state, reason="not_cancelled", message=message, hint=hint)
+    return Outcome(task=str(wanted), result="kept", state=found.state, reason="not_cancelled", message=message, hint=hint)
 
 
 def _failed(wanted: jobids.JobId, error: CommandError | GatewayError) -> Outcome:
     """Say that there is no such job, or no such task of it, or why the question was refused."""
     if isinstance(error, CommandError):
-        return Outcome(job=str(wanted), result="unknown", reason="unknown_task", message=error.message, hint=error.hint)
+        return Outcome(task=str(wanted), result="unknown", reason="unknown_task", message=error.message, hint=error.hint)
     if isinstance(error, JobForgottenError):
-        return Outcome(job=str(wanted), result="unknown", reason=error.reason, message=str(error), hint=error.hint)
-    return Outcome(job=str(wanted), result="failed", reason=error.reason, message=f"was not cancelled: {error}", hint=error.hint)
+        return Outcome(task=str(wanted), result="unknown", reason=error.reason, message=str(error), hint=error.hint)
+    return Outcome(task=str(wanted), result="failed", reason=error.reason, message=f"was not cancelled: {error}", hint=of_commands(error.hint))
 
 
 def _tell(outcome: Outcome) -> None:
     if outcome.result in _DONE:
-        sys.stdout.write(f"{outcome.job}: {outcome.message}\n")
+        sys.stdout.write(printable(f"{outcome.task}: {outcome.message}") + "\n")
         sys.stdout.flush()
     else:
-        terminal.say(f"{outcome.job}: {outcome.message}\nhint: {outcome.hint}")
+        terminal.say(f"{printable(f'{outcome.task}: {outcome.message}')}\nhint: {printable(outcome.hint or '')}")

@@ -11,6 +11,9 @@ import argparse
 from typing import Any
 
 from gateway.cli import person
+from gateway.errors import CommandError
+
+_CONFIGURATION = 3
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -29,6 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
         from gateway.cli import check_job  # noqa: PLC0415 - one of the two is for the server's host alone
 
         return check_job.run(arguments)
+    if arguments.config is None:
+        hint = "Name a job file: slurm-gateway check FILE. Administrators name the gateway's configuration: --config, or SLURM_GATEWAY_CONFIG."
+        raise CommandError("neither a job file nor a configuration is named", hint, exit_code=_CONFIGURATION)
     from gateway.cli import check_configuration  # noqa: PLC0415 - likewise
 
     return check_configuration.run(arguments)

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         submission = described(gateway, arguments.cluster)
         release = submission.release or _release(gateway)
     problems, notes = problems_of(arguments.file, submission)
-    against = f"{submission.version} of slurm {release}" if release else submission.version
+    against = f"{submission.version} of Slurm {release}" if release else submission.version
     if arguments.json:
         sys.stdout.write(json.dumps({"problems": [asdict(problem) for problem in problems]}) + "\n")
     else:

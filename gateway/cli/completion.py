@@ -1,4 +1,6 @@
-"""``slurm-gateway completion SHELL``: prints what makes TAB complete commands, options, sites, job files and the numbers of your jobs.
+"""``slurm-gateway completion SHELL``: prints what makes TAB complete for you.
+
+It knows commands, options, sites, job files and the numbers of your jobs.
 
 bash, for good: add this line to ~/.bashrc
     eval "$(slurm-gateway completion bash)"
@@ -6,8 +8,8 @@ bash, for good: add this line to ~/.bashrc
 zsh, for good: add this line to ~/.zshrc, below the one that calls compinit
     eval "$(slurm-gateway completion zsh)"
 
-fish, for good: run this once
-    slurm-gateway completion fish > ~/.config/fish/completions/slurm-gateway.fish
+fish, for good: run this once, in ~/.config/fish/completions
+    slurm-gateway completion fish > slurm-gateway.fish
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ _LIMIT = 30.0
 _MAX_ANSWER = 1024 * 1024
 _MUNGE_LIMIT = 10
 _TRIES = 3
+_LONGEST_URI = 1024  # a QR code has no room for much more
 _LIFETIME = "120"  # seconds that the credential is good for
 _OK, _UNAUTHORIZED = 200, 401
 
@@ -67,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     status, begun = _post(gateway, "/auth/totp", {"munge": credential, **name})
     if status != _OK:
         raise _refused(begun)
+    if not all(isinstance(begun.get(key), str) for key in ("token", "otpauth_uri", "secret")) or len(begun["otpauth_uri"]) > _LONGEST_URI:
+        raise _no_gateway(gateway)
     _say(_shown(begun, qr=sys.stdout.isatty()))
     _say(f"\n{_recovery(_confirmed(gateway, str(begun['token'])))}\nDone: sign in with your password and the next code.\n")
     return 0
@@ -121,11 +124,15 @@ def _post(gateway: Gateway, path: str, tree: dict[str, str], token: str | None =
         raise CommandError(f"the certificate of {gateway.name} is not trusted: {error.verify_message}", "Name its CA with --ca FILE.") from error
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(f"{gateway.name} cannot be reached: {error}", "Check the address.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{gateway.name} did not answer in JSON", "Is this the gateway's address?") from error
     if not isinstance(said, dict):
-        raise CommandError(f"{gateway.name} did not answer as a gateway does", "Is this the gateway's address?")
+        raise _no_gateway(gateway)
     return answer.status, said
+
+
+def _no_gateway(gateway: Gateway) -> CommandError:
+    return CommandError(f"{gateway.name} did not answer as a gateway does", "Is this the gateway's address?")
 
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
@@ -140,10 +147,13 @@ def _confirmed(gateway: Gateway, token: str) -> list[str]:
     for _ in range(_TRIES):
         status, said = _post(gateway, "/auth/totp/confirm", {"otp": _first_code()}, token)
         if status == _OK:
-            return [str(code) for code in said["recovery_codes"]]
+            codes = said.get("recovery_codes")
+            if not isinstance(codes, list) or not codes:
+                raise _no_gateway(gateway)
+            return [str(code) for code in codes]
         if status != _UNAUTHORIZED or said.get("reason") != "credentials_refused":
             raise _refused(said)
-        sys.stderr.write(f"That code is not right. {said.get('detail', '')}\n")
+        sys.stderr.write(f"That code is not right. {_printable(str(said.get('detail', '')))}\n")
     raise CommandError("no right code was given", "Nothing was enrolled. Check the clock of your device, then run this again.")
 
 

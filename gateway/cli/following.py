@@ -19,7 +19,7 @@ from gateway.client.errors import GatewayError, RefusedError, UnreachableError, 
 TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
 _ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
-_AWAY_FIRST, _AWAY_LONGEST = 1.0, 10.0
+_AWAY_FIRST, _AWAY_LONGEST, _AWAY_AT_MOST = 1.0, 10.0, 60.0
 # What is said of the whole, and passes.
 _PASSES = frozenset(
     {
@@ -28,6 +28,7 @@ _PASSES = frozenset(
         "upstream_unreachable",
         "upstream_broken",
         "upstream_timeout",
+        "stopping",
         "store_unavailable",
         "audit_unavailable",
         "unavailable",
@@ -98,7 +99,7 @@ class Follower:
         self._sleep = sleep
         self._begun = clock()
         self._deadline = None if timeout is None else self._begun + timeout
-        self._live = sys.stderr.isatty() if live is None else live
+        self._live = terminal.draws(sys.stderr) if live is None else live
         self._since: dict[int, tuple[str, float]] = {}
         self._line = ""
 
@@ -160,8 +161,12 @@ class Follower:
                 if pause == _AWAY_FIRST:
                     terminal.say(f"{error}; waiting until that is over.")
                 self._look_at_the_clock([job_id])
-                self._sleep(max(pause, error.retry_after or 0.0))
+                self._sleep(self._within(max(pause, min(error.retry_after or 0.0, _AWAY_AT_MOST))))
                 pause = min(2 * pause, _AWAY_LONGEST)
+
+    def _within(self, seconds: float) -> float:
+        """Return so many seconds, or those that are left."""
+        return seconds if self._deadline is None else max(0.0, min(seconds, self._deadline - self._clock()))
 
     def _job(self, job_id: int, wait: int) -> list[Job]:
         try:
@@ -184,8 +189,10 @@ class Follower:
     def _paint(self, text: str) -> None:
         import shutil  # noqa: PLC0415 - only on a terminal, after the first answer
 
+        from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - as above
+
         width = shutil.get_terminal_size().columns - 1
-        self._line = text[:width]
+        self._line = set_cell_size(text, width) if cell_len(text) > width else text
         # The cursor stays at the beginning, where anything else that is said begins.
         sys.stderr.write(f"\r\x1b[K{self._line}\r")
         sys.stderr.flush()

@@ -76,9 +76,12 @@ def whole_or_tasks(jobs: Iterable[Job], others: Iterable[Job]) -> Iterator[JobId
 def tasks_of(told: str) -> list[int] | None:
     """Return the tasks in Slurm's expression ``3-9%2`` or ``1,3,5-8:2``; None for one that Slurm has cut (``…``)."""
     found: list[int] = []
-    for span in told.partition("%")[0].split(","):
-        parts = _SPAN.fullmatch(span)
+    for said in told.partition("%")[0].split(","):
+        parts = _SPAN.fullmatch(said)
         if parts is None or int(parts[2] or 0) > _MOST:
             return None
-        found += range(int(parts[1]), int(parts[2] or parts[1]) + 1, max(int(parts[3] or 1), 1))
+        span = range(int(parts[1]), int(parts[2] or parts[1]) + 1, max(int(parts[3] or 1), 1))
+        if len(found) + len(span) > _MOST:
+            return None
+        found += span
     return found

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.cli import person, terminal
 from gateway.client.address import Address
 from gateway.client.calls import SignedIn
-from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError
+from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, UnreachableError, printable
 from gateway.client.gateway import Gateway
 from gateway.client.sites import DEFAULT, Site, Sites, check_name
 from gateway.errors import CommandError
@@ -50,14 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
     sites.prepare()  # before a code is used up for nothing
     if site.keyring:
         sites.open_keyring().get(name)
-    before = _before(sites, name)
     with Gateway(site.url, ca=site.ca, patience=_PATIENCE, on_pause=person.tell) as gateway:
         _meet(gateway)
         asked = "User: " if site.username is None else f"User [{site.username}]: "
         signed_in = person.sign_in(gateway, arguments.user or terminal.line(asked, site.username))
         site = replace(site, username=signed_in.username)
         try:
-            sites.keep(name, site, signed_in.token)
+            before = sites.keep(name, site, signed_in.token)
         except GatewayError:
             person.end(site, signed_in.token)  # nobody has it
             raise
@@ -73,6 +72,8 @@ def _site(arguments: argparse.Namespace, sites: Sites) -> tuple[str, Site]:
     said = arguments.url or (None if arguments.site else os.environ.get("SLURM_GATEWAY_URL"))
     names = sites.names()
     if said is None:
+        if not names and not arguments.site:
+            raise CommandError("nothing says where to sign in", "Name the gateway as your site told you: slurm-gateway login URL", exit_code=2)
         name, kept = sites.site(arguments.site)
         return name, replace(kept, ca=person.absolute(arguments.ca) or kept.ca, keyring=arguments.keyring or kept.keyring)
     url = person.full_url(said)
@@ -92,17 +93,6 @@ def _free(names: list[str], url: str) -> str:
     address = Address.of(url)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", address.host)[:40].strip(".-") or "site"
     return next(name for name in (host, f"{host}-{address.port}", f"{host}-{os.urandom(4).hex()}") if name not in names)
-
-
-def _before(sites: Sites, name: str) -> tuple[Site, Secret] | None:
-    """Return the session that this sign-in takes the place of."""
-    if name not in sites.names():
-        return None
-    try:
-        _, site, token = sites.signed_in(name)
-    except GatewayError:  # a file that cannot be read is replaced all the same
-        return None
-    return None if token is None else (site, token)
 
 
 def _meet(gateway: Gateway) -> None:
@@ -130,10 +120,13 @@ def _tell(arguments: argparse.Namespace, sites: Sites, name: str, site: Site, si
         tree = {"site": name, "url": site.url, "username": signed_in.username, "expires_at": signed_in.expires_at}
         sys.stdout.write(json.dumps({**tree, "header_file": None if file is None else str(file)}) + "\n")
         return
+    who = printable(signed_in.username)
     from gateway.cli import times  # noqa: PLC0415 - after the request
 
     called = "" if name == DEFAULT else f" (site {name})"
-    sys.stdout.write(f"Signed in to {site.url} as {signed_in.username}, for {times.in_words(signed_in.expires_in)}{called}.\n")
+    sys.stdout.write(f"Signed in to {site.url} as {who}, for {times.in_words(signed_in.expires_in)}{called}.\n")
+    if len(sites.names()) > 1 and sites.default() == name:
+        sys.stdout.write("It is meant from now on where no site is named ('slurm-gateway sites default NAME' chooses another).\n")
     if file is None:
         sys.stdout.write("The token is in the keyring, so there is no file for curl; 'slurm-gateway api GET /slurm/latest/jobs' does the same.\n")
     else:

@@ -55,7 +55,7 @@ def _sign_out(sites: Sites, name: str, *, force: bool) -> bool:
     if error is not None and not force:
         error.hint = f"The token is kept, for it is good still: try again, or forget it with --force ({error.hint})"
         raise error
-    sites.forget(name)
+    sites.forget(name, token)
     if error is None:
         sys.stdout.write(f"Signed out of {site.url}.\n")
     else:

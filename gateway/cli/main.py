@@ -15,13 +15,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from gateway import __version__
 from gateway.client.errors import GatewayError, printable
 from gateway.errors import CommandError
 
 USAGE = 2
+_STANDARD_ERROR = 2
+_INTERRUPTED = 130
 _PROGRAM = "slurm-gateway"
 
 # In the order in which somebody new comes to need them.
@@ -68,6 +70,10 @@ class _Parser(argparse.ArgumentParser):
     # The command that the line names: argparse lets the outermost parser complain of what nobody recognized.
     named: str | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        # What is short for an option today is short for two tomorrow.
+        super().__init__(*arguments, **{**options, "allow_abbrev": False})
+
     def error(self, message: str) -> NoReturn:
         command = f"{self.prog} {self.named}" if self.named is not None and message.startswith("unrecognized") else self.prog
         message, meant = _did_you_mean(message)
@@ -101,7 +107,6 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         description="An authenticating reverse proxy for Slurm's REST API.",
         epilog=_groups(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"slurm-gateway {__version__}")
     parser.add_argument(
@@ -149,6 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
+    _have_streams()
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "").isascii():  # '²' is a digit to rich, and no number to Python
+            del os.environ[name]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
     try:
@@ -157,43 +166,73 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.run(arguments))
         finally:
             sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
-    except (CommandError, GatewayError, ModuleNotFoundError, OSError, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except (CommandError, GatewayError, ModuleNotFoundError, OSError, MemoryError) as error:
         return _failed(error)
 
 
-def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | KeyboardInterrupt) -> int:
+def _have_streams() -> None:
+    """Have three standard streams: what is opened in the place of one that is closed would be written to and read from in its stead."""
+    if None not in {sys.stdin, sys.stdout, sys.stderr}:
+        return
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(spare)
+    sys.stdin = sys.stdin or _stream(0, "r")
+    sys.stdout = sys.stdout or _stream(1, "w")
+    sys.stderr = sys.stderr or _stream(_STANDARD_ERROR, "w")
+
+
+def _stream(number: int, mode: str) -> TextIO:
+    return os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False)  # type: ignore[return-value]  # a mode that is no literal
+
+
+def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError | MemoryError) -> int:
     """Say what went wrong, and return the exit code."""
     match error:
         case CommandError():
             return _say(error.message, error.hint, error.exit_code)
         case GatewayError():
-            return _say(f"{error}{'' if error.request_id is None else f' (request id {error.request_id})'}", _hint(error))
+            return _say(f"{error}{_request_id(error)}", _hint(error))
         case ModuleNotFoundError():
             return _say(f"this command needs the module {error.name}", "pip install 'slurm-gateway[server]'")
-        case KeyboardInterrupt():
-            return 130
+        case MemoryError():
+            return _say("there is not enough memory for this", "Ask for less, or run it where there is more.")
         case BrokenPipeError():
-            _write_no_more()
+            _write_no_more(sys.stdout)
             return 1
         case OSError():
-            _write_no_more()
+            _write_no_more(sys.stdout)
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             return _say(f"{place}{error.strerror or error}", "Look to the disk's space and to your rights, then run this again.")
 
 
 def _say(message: str, hint: str, exit_code: int = 1) -> int:
-    sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+    try:
+        sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+    except OSError:  # nobody reads it, and the exit code says enough
+        _write_no_more(sys.stderr)
     return exit_code
 
 
+def _request_id(error: GatewayError) -> str:
+    """Return by what administrators find a request, where it may be for them to look: a wrong number or name is not."""
+    theirs = error.status not in range(400, 500) or error.status in {401, 403} or "request id" in error.hint
+    return f" (request id {error.request_id})" if error.request_id is not None and theirs else ""
+
+
 def _hint(error: GatewayError) -> str:
-    """Return what to do; people do not see the header that the gateway speaks of."""
+    """Return what to do; people see neither the calls that the gateway speaks of nor their headers."""
+    from gateway.client.hints import of_commands  # noqa: PLC0415 - only what has failed needs it
+
+    hint = of_commands(error.hint)
     if error.retry_after is None:
-        return error.hint
-    return error.hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
+        return hint
+    return hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
 
 
-def _write_no_more() -> None:
-    """Have what is left for standard output go nowhere, or Python would complain of it as it ends."""
+def _write_no_more(stream: TextIO) -> None:
+    """Have what is left for a stream go nowhere, or Python would complain of it as it ends."""
     with suppress(OSError, ValueError):  # a standard output that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

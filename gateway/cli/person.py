@@ -21,7 +21,7 @@ from gateway.client import calls
 from gateway.client.address import Address
 from gateway.client.asking import Answer, Ask, Pause
 from gateway.client.calls import SignedIn
-from gateway.client.errors import STALE, GatewayError, NotSignedInError, NotUnderstoodError, RefusedError
+from gateway.client.errors import SIGN_IN_AGAIN, STALE, GatewayError, NotSignedInError, NotUnderstoodError, RefusedError
 from gateway.client.gateway import Gateway
 from gateway.client.sites import Site, Sites, is_token
 from gateway.errors import CommandError
@@ -32,6 +32,8 @@ TRIES = 3
 """How often somebody is asked for what they mistyped."""
 _MOST = 4096
 _SESSION = "session"
+LIKELY = 3600.0
+"""Seconds that a command may well take that waits for jobs: nobody knows how long they wait themselves."""
 _REFUSED = "credentials_refused"
 
 
@@ -201,16 +203,22 @@ def gateway_of(arguments: argparse.Namespace, *, patience: float = 30.0) -> Iter
         yield gateway
 
 
-def renew_if_short(gateway: PersonsGateway, needed: float) -> None:
+def renew_if_short(gateway: PersonsGateway, needed: float = LIKELY) -> None:
     """Ask whether to sign in anew if the session ends before ``needed`` seconds are over; where nobody can be asked, say so and go on.
 
     For commands that take long, once, before they begin: ``with gateway_of(arguments) as gateway: renew_if_short(gateway, 7200)``.
-    It is the session's hard end that counts. That it does not idle out is its user's affair: a stream of events does not keep it alive.
+    It is the session's hard end that counts. That it does not idle out is its user's affair: a stream of events does not keep it alive. A gateway
+    that cannot tell is no reason to fail: whoever comes next deals with it.
     """
     from gateway.cli import times  # noqa: PLC0415 - few commands tell times
 
-    answer = gateway.call("GET", "/auth/session")
-    tree = document(answer)
+    try:
+        answer = gateway.call("GET", "/auth/session")
+        tree = document(answer)
+    except GatewayError as error:
+        if error.reason in SIGN_IN_AGAIN:
+            raise
+        return
     until = times.moment(tree.get("expires_at"))
     left = float("inf") if until is None else until - times.server_now(answer.headers.get("date"))
     if left >= needed:
@@ -321,7 +329,8 @@ def _ca(arguments: argparse.Namespace, kept: str | None) -> str | None:
 def tell(pause: Pause) -> None:
     """Tell somebody at a terminal why they wait."""
     if pause.because is not None and sys.stderr.isatty():
-        terminal.say(f"{pause.because}; trying again in {pause.seconds:.0f} s")
+        soon = f" in {pause.seconds:.0f} s" if pause.seconds >= 1 else ""
+        terminal.say(f"{str(pause.because).removesuffix('.')}; trying again{soon}")
 
 
 def _nothing() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli import person
+from gateway.cli import options, person
 from gateway.client.errors import printable
 from gateway.errors import CommandError
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from gateway.client.queue import OnFailure, Options, Queue
     from gateway.client.queue.status import Report
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
-_SIZE = re.compile(r"([0-9]{1,12})(k|m)?", re.IGNORECASE)
 _RETRY = re.compile(r"retry=([0-9]{1,3})")
 _MOST_IN_FLIGHT = 100_000
 _STOPPED = 128
@@ -49,9 +46,11 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
         help="when a job fails: continue, stop, or retry=K to submit its file up to K times more (continue)",
     )
     parser.add_argument("--follow", action="store_true", help="wait for more job files when there are none left")
-    parser.add_argument("--interval", type=_duration, default=30.0, metavar="TIME", help="between two routine checks, such as 30s or 5m (30s)")
-    parser.add_argument("--settle", type=_duration, default=1.0, metavar="TIME", help="how long a file has to be still before it is taken (1s)")
-    parser.add_argument("--max-size", type=_size, default=4 * 1024 * 1024, metavar="BYTES", help="the largest job file, such as 500k or 4m (4m)")
+    parser.add_argument("--interval", type=options.span, default=30.0, metavar="TIME", help="between two routine checks, such as 30s or 5m (30s)")
+    parser.add_argument("--settle", type=options.span, default=1.0, metavar="TIME", help="how long a file has to be still before it is taken (1s)")
+    parser.add_argument(
+        "--max-size", type=options.size, default=4 * 1024 * 1024, metavar="BYTES", help="the largest job file, such as 500k or 4m (4m)"
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--status", action="store_true", help="only say how far the queue is; it may be running")
     instead.add_argument("--dry-run", action="store_true", help="only say what would be submitted, in which order")
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the queue, or only look at it."""
     from gateway.client.queue.plan import Options  # noqa: PLC0415 - with what it needs, only where there is a queue
 
-    options = Options(
+    wanted = Options(
         in_flight=arguments.in_flight,
         order=arguments.order,
         on_failure=_on_failure(arguments.on_failure),
@@ -75,8 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.folder.is_dir():
         raise CommandError(f"{arguments.folder} is no folder", "Name a folder with job files: slurm-gateway queue DIR")
     if arguments.status or arguments.dry_run:
-        return _look(arguments, options)
-    with person.gateway_of(arguments) as gateway, gateway.queue(arguments.folder, options) as queue:
+        return _look(arguments, wanted)
+    with person.gateway_of(arguments) as gateway, gateway.queue(arguments.folder, wanted) as queue:
+        person.renew_if_short(gateway)
         return _run(gateway, queue, as_json=arguments.json)
 
 
@@ -138,10 +138,10 @@ def _signals(queue: Queue) -> Iterator[list[int]]:
 # Only looking.
 
 
-def _look(arguments: argparse.Namespace, options: Options) -> int:
+def _look(arguments: argparse.Namespace, wanted: Options) -> int:
     from gateway.client.queue import status  # noqa: PLC0415 - as above
 
-    report = status.plan(arguments.folder, options) if arguments.dry_run else status.report(arguments.folder, options)
+    report = status.plan(arguments.folder, wanted) if arguments.dry_run else status.report(arguments.folder, wanted)
     if arguments.json:
         _write_json(arguments.folder, report)
     else:
@@ -150,12 +150,14 @@ def _look(arguments: argparse.Namespace, options: Options) -> int:
 
 
 def _write_json(folder: Path, report: Report) -> None:
+    from gateway.cli.table import stamp  # noqa: PLC0415 - for programs alone
+
     holder = report.holder
     tree = {
         "folder": str(folder),
-        "running": None if holder is None else {"pid": holder.pid, "host": holder.host, "since": holder.since},
+        "running": None if holder is None else {"pid": holder.pid, "host": holder.host, "since": stamp(holder.since)},
         "counts": dict(report.counts),
-        "files": [line.tree() for line in report.lines],
+        "files": [{**line.tree(), "at": stamp(line.at)} for line in report.lines],
         "left_alone": list(report.others),
     }
     sys.stdout.write(json.dumps(tree, indent=1) + "\n")
@@ -167,7 +169,7 @@ def _write_table(report: Report) -> None:
 
     column = tables.Column
     columns = [
-        column(heading="FILE", least=8),
+        column(heading="FILE", least=16),
         column(heading="STATUS"),
         column(heading="JOB", right=True),
         column(heading="STATE", rank=2),
@@ -201,17 +203,3 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) <= _MOST_IN_FLIGHT:
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 1 to {_MOST_IN_FLIGHT}")
     return int(text)
-
-
-def _duration(text: str) -> float:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 30s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
-
-
-def _size(text: str) -> int:
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size such as 500k or 4m")
-    return int(found[1]) * {"": 1, "k": 1024, "m": 1024**2}[(found[2] or "").lower()]

@@ -7,6 +7,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gateway.cli import terminal
+from gateway.cli.table import stamp
 from gateway.client.errors import printable
 from gateway.client.queue import story
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from gateway.client.queue import QueueEvent
+
+
+_SCRIPTS = (".sh", ".sbatch", ".slurm")
 
 
 class Screen(Protocol):
@@ -40,7 +45,7 @@ def screen(*, as_json: bool) -> Screen:
     """Return what fits the streams: a bar needs somebody who watches."""
     if as_json:
         return Json()
-    return Bar() if sys.stderr.isatty() else Plain()
+    return Bar() if terminal.draws(sys.stderr) else Plain()
 
 
 class Json:
@@ -54,7 +59,7 @@ class Json:
 
     def show(self, event: QueueEvent) -> None:
         """Print an event."""
-        sys.stdout.write(json.dumps(event.tree()) + "\n")
+        sys.stdout.write(json.dumps({**event.tree(), "at": stamp(event.at)}) + "\n")
         sys.stdout.flush()
 
     def make_room(self) -> None:
@@ -73,7 +78,9 @@ class _Notes:
             return story.note(event)
         from gateway.cli import repairs  # noqa: PLC0415 - after an answer has come
 
-        said = [printable(note) for note in (*(event.notes or ()), *repairs.sentences(event.repaired or ()))]
+        # Nobody has seen the form that a script was given, so what was repaired in it is nothing to anybody.
+        repaired = () if (event.file or "").endswith(_SCRIPTS) else event.repaired or ()
+        said = [printable(note) for note in (*(event.notes or ()), *repairs.sentences(repaired))]
         new = [note for note in said if note not in self._said]
         self._said.update(new)
         return "\n".join(f"{printable(event.file or '')}: {note}" for note in new) or None

@@ -1,12 +1,13 @@
 """How jobs are shown: as rows of a table, one in full, and as JSON for programs, whose names stay (pure).
 
-``{"id", "task", "name", "user", "partition", "state", "flags", "reason", "nodes", "exit_code", "submitted_at", "started_at", "ended_at",
-"time_limit", "array_job_id", "het_job_id"}``: ``id`` is what Slurm counts, ``task`` what people write (``54_1``, ``55+1``), times are RFC 3339,
+``{"job_id", "task", "name", "user", "partition", "state", "flags", "reason", "nodes", "exit_code", "submitted_at", "started_at", "ended_at",
+"time_limit", "array_job_id", "het_job_id"}``: ``job_id`` is what Slurm counts, ``task`` what people write (``54_1``, ``55+1``), times are RFC 3339,
 ``time_limit`` is in minutes, and null is what is not known, or not yet.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,13 @@ _ENDLESS = 0xFFFFFFF0
 # What Slurm makes of %a for an array whose tasks have not begun: NO_VAL.
 _NO_TASK = "4294967294"
 _MINUTE = 60
+_TASK = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 def document(job: Job) -> dict[str, Any]:
     """Return a job for programs."""
     return {
-        "id": job.id,
+        "job_id": job.id,
         "task": label(job),
         "name": job.name,
         "user": job.user,
@@ -83,7 +85,7 @@ def label(job: Job) -> str:
 def order(job: Job) -> tuple[int, int, int]:
     """Return what a list of jobs is sorted by: as they were submitted, with the tasks of an array together."""
     task = job.array_task or ""
-    return (job.array_job_id or job.het_job_id or job.id, int(task) if task.isdigit() else 2**31, job.id)
+    return (job.array_job_id or job.het_job_id or job.id, int(task) if _TASK.fullmatch(task) else 2**31, job.id)
 
 
 def where_or_why(job: Job) -> str | None:

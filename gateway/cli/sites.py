@@ -13,10 +13,11 @@ from gateway.client.sites import Sites
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
     parser = commands.add_parser("sites", help="list the sites that you have signed in to, and choose the default one", description=__doc__)
-    parser.set_defaults(run=show, json=False)
+    parser.add_argument("--json", action="store_true", help='print {"sites": […]}')
+    parser.set_defaults(run=show)
     actions = parser.add_subparsers(metavar="ACTION")
     listing = actions.add_parser("list", help="list them; what 'sites' alone does")
-    listing.add_argument("--json", action="store_true", help='print {"sites": […]}')
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help='print {"sites": […]}')
     listing.set_defaults(run=show)
     default = actions.add_parser("default", help="choose the one that is meant where none is named")
     default.add_argument("name", metavar="NAME")
@@ -42,7 +43,7 @@ def show(arguments: argparse.Namespace) -> int:
         columns = [Column(heading=title) for title in ("NAME", "URL", "USER", "DEFAULT")]
         show(columns, [(row["name"], row["url"], row["user"], row["default"]) for row in rows])
     else:
-        sys.stdout.write("no sites\n")
+        sys.stdout.write("No sites.\n")
     return 0
 
 

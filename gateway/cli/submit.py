@@ -14,18 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import person, terminal
+from gateway.cli import options, person, terminal
+from gateway.cli.once import unsaid
 from gateway.client.calls import Submitted
 from gateway.client.errors import GatewayError, JobFileError, SlurmRefusedError, UnreachableError, printable
 from gateway.client.jobfile import LARGEST, JobFile, read, read_file
-from gateway.errors import CommandError
+from gateway.client.sites import Sites
 
 INTERRUPTED = 130
-_USAGE = 2
 _PATIENCE = 300.0
-_MEBIBYTE = 1024 * 1024
-# Nobody knows how long a job waits before it runs: a session that ends sooner than this is worth a word before it is waited for.
-_LIKELY = 3600
 _LOOK = "It may have been submitted: look for it with 'slurm-gateway jobs' before you submit it again."
 # Remarks upon how a value is written, which was understood; and what comes of --hold.
 _NOISE = ("Expected OpenAPI type=", "Job is in held state", "Job submission resulted in non-zero return code: Job is in held state")
@@ -47,9 +44,9 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     parser.add_argument("--hold", action="store_true", help="submit it held, as sbatch --hold does")
     parser.add_argument("--wait", action="store_true", help="wait for the job's end, and end with its exit code")
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
-    parser.add_argument("--largest", metavar="MIB", type=int, default=LARGEST // _MEBIBYTE, help="the largest file to read (default: %(default)s)")
+    parser.add_argument("--max-size", type=options.size, default=LARGEST, metavar="BYTES", help="the largest job file, such as 500k or 4m (50m)")
     parser.add_argument(
-        "--patience", metavar="SECONDS", type=float, default=_PATIENCE, help="how long to try while the gateway is away (default: %(default).0f)"
+        "--patience", type=options.span, default=_PATIENCE, metavar="TIME", help="how long to try while the gateway is away, such as 30s or 1h (5m)"
     )
     person.add_options(parser)
     parser.set_defaults(run=run)
@@ -65,10 +62,10 @@ def _change(text: str) -> tuple[str, str]:
 def run(arguments: argparse.Namespace) -> int:
     """Submit a job."""
     job = _read(arguments)
-    for note in job.notes:
-        terminal.say(printable(note))
     if arguments.dry_run:
         return _show(arguments, job)
+    for note in unsaid(map(printable, job.notes), Sites.of(os.environ).folder / "told"):
+        terminal.say(note)
     with person.gateway_of(arguments, patience=arguments.patience) as gateway:
         submitted = _submit(gateway, job)
         _tell(arguments, job, submitted)
@@ -76,9 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> JobFile:
-    largest = arguments.largest * _MEBIBYTE
-    if largest <= 0:
-        raise CommandError("--largest must be 1 at least", "Name a number of MiB.", exit_code=_USAGE)
+    largest = arguments.max_size
     changes = [*arguments.changes, *([("hold", "true")] if arguments.hold else [])]
     if arguments.file != "-":
         return read_file(Path(arguments.file), changes=changes, directory=_here(), largest=largest)
@@ -99,6 +94,8 @@ def _show(arguments: argparse.Namespace, job: JobFile) -> int:
         url = person.person_of(arguments).site.url
     except GatewayError:
         url = "the gateway"
+    for note in job.notes:
+        terminal.say(printable(note))
     prefix = f"/clusters/{arguments.cluster}" if arguments.cluster else ""
     terminal.say(f"Would be sent to {url}{prefix}/slurm/latest/job/submit:")
     sys.stdout.write(job.body.decode().rstrip("\n") + "\n")
@@ -153,7 +150,7 @@ def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_i
     from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
 
     try:
-        person.renew_if_short(gateway, _LIKELY)
+        person.renew_if_short(gateway)
         # The Follower has a patience of its own, and says what it waits for.
         same = replace(gateway.person, token=gateway.token)
         with person.PersonsGateway(same, cluster=arguments.cluster, patience=0) as watching:

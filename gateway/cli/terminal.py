@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
+from gateway.client.errors import printable
 from gateway.errors import CommandError
 from gateway.secret import Secret
 
@@ -28,10 +30,16 @@ def is_there() -> bool:
         return False
 
 
+def draws(stream: TextIO) -> bool:
+    """Tell whether a stream leads to a terminal on which something can be drawn anew."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+
+
 def say(text: str) -> None:
-    """Tell the person something, in a line, on standard error."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Tell the person something, in a line, on standard error; that nobody reads it is no reason to fail."""
+    with suppress(OSError):
+        sys.stderr.write(f"{_shown(text)}\n")
+        sys.stderr.flush()
 
 
 def tell(text: str) -> None:
@@ -102,8 +110,13 @@ def _typed(reading: int, writing: int) -> bytes:
     return typed
 
 
+def _shown(text: str) -> str:
+    """Return ``text``, which may have come from anywhere, with its lines, and without what a terminal might act upon."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _write(writing: int, text: str) -> None:
-    os.write(writing, text.encode(sys.getfilesystemencoding(), errors="replace"))
+    os.write(writing, _shown(text).encode(sys.getfilesystemencoding(), errors="replace"))
 
 
 @contextmanager

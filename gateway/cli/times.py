@@ -6,6 +6,7 @@ import re
 import time
 from datetime import UTC, datetime
 
+from gateway.client.cluster import LAST_MOMENT
 from gateway.errors import CommandError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -31,14 +32,15 @@ def moment(told: object) -> float | None:
         return None
     try:
         at = datetime.fromisoformat(told)
-    except ValueError:
+        seconds = at.timestamp() if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at.timestamp() if at.tzinfo is not None else None
+    return seconds if seconds is not None and 0 <= seconds < LAST_MOMENT else None
 
 
 def on_the_clock(at: float) -> str:
-    """Return a time of this place: ``2026-11-27 03:41``."""
-    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    """Return a time of this place: ``2026-11-27 03:41 CET``."""
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def server_now(date: str | None) -> float:
@@ -47,7 +49,7 @@ def server_now(date: str | None) -> float:
 
     try:
         return parsedate_to_datetime(date or "").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return time.time()
 
 
@@ -56,5 +58,5 @@ def duration(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
     seconds = int(found[1]) * _UNITS[found[2]] if found is not None else 0
     if not 0 < seconds <= _LONGEST:
-        raise CommandError(f"{text!r} is no span of time", "Say it like 12h, 7d or 2w.", exit_code=2)
+        raise CommandError(f"{text!r} is no span of time", "Say it like 90s, 30m, 12h or 7d.", exit_code=2)
     return seconds

@@ -18,6 +18,7 @@ from gateway.cli import person
 from gateway.client.errors import GatewayError, NotUnderstoodError
 from gateway.client.files import create as create_file
 from gateway.client.gateway import Gateway
+from gateway.client.sites import is_token
 from gateway.errors import CommandError
 
 _ADMINISTRATORS = "for administrators, with --config: "
@@ -58,7 +59,7 @@ def create(arguments: argparse.Namespace) -> int:
     with person.gateway_of(arguments) as gateway:
         body = json.dumps({key: value for key, value in wanted.items() if value is not None}).encode()
         made = person.document(gateway.call("POST", "/auth/tokens", headers=[("Content-Type", "application/json")], body=body))
-        if not isinstance(made.get("token"), str) or not isinstance(made.get("id"), str):
+        if not isinstance(made.get("token"), str) or not is_token(made["token"]) or not isinstance(made.get("id"), str):
             raise NotUnderstoodError("the answer has no token", hint="Is this the gateway's address?")
         if arguments.output is not None:
             _write(gateway, arguments.output, made)
@@ -85,7 +86,7 @@ def show(arguments: argparse.Namespace) -> int:
     if rows:
         _show(rows)
     else:
-        sys.stdout.write("no tokens\n")
+        sys.stdout.write("No tokens.\n")
     return 0
 
 
@@ -103,7 +104,8 @@ def revoke(arguments: argparse.Namespace) -> int:
                 ended.append(token)
     except GatewayError as error:
         if error.reason == "not_found":
-            error.hint = f"'slurm-gateway tokens list' shows yours. Ended by now: {', '.join(ended) or 'none'}."
+            done = f" Ended by now: {', '.join(ended)}." if ended else ""
+            raise CommandError(f"you have no token {token}", f"'slurm-gateway tokens list' shows yours.{done}") from error
         raise
     sys.stdout.write(json.dumps({"ended": ended}) + "\n" if arguments.json else "".join(f"{token}: ended\n" for token in ended))
     return 0

@@ -9,40 +9,35 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import suppress
 from typing import Any
 
-from gateway.cli import person, terminal
-from gateway.client.errors import UnreachableError
+from gateway.cli import options, person, terminal
 from gateway.errors import CommandError
 
 INTERRUPTED = 130
 _USAGE = 2
 _MOST = 2**32 - 1
-_LIKELY = 3600  # as for submit --wait
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
     parser = commands.add_parser("wait", help="wait for the end of jobs", description=__doc__)
     parser.add_argument("jobs", metavar="ID", nargs="+", help="the number of a job")
-    parser.add_argument("--timeout", metavar="TIME", help="wait no longer than this: 90s, 30m, 12h, 7d")
+    parser.add_argument("--timeout", type=options.span, metavar="TIME", help="wait no longer than this, such as 90s, 30m or 12h")
     person.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait for jobs."""
-    from gateway.cli import times  # noqa: PLC0415 - few commands tell times
-    from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code  # noqa: PLC0415 - likewise
+    from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code  # noqa: PLC0415 - with what it needs, only to wait
 
     job_ids = [_number(word) for word in arguments.jobs]
-    timeout = None if arguments.timeout is None else times.duration(arguments.timeout)
+    timeout = arguments.timeout
     ended: list[Ended] = []
     with person.gateway_of(arguments, patience=0) as gateway:
         try:
-            with suppress(UnreachableError):  # which is waited for below
-                person.renew_if_short(gateway, _LIKELY if timeout is None else min(timeout, _LIKELY))
+            person.renew_if_short(gateway, person.LIKELY if timeout is None else min(timeout, person.LIKELY))
             for one in Follower(gateway, timeout=timeout).follow(job_ids):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
@@ -58,5 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _number(word: str) -> int:
     if not (word.isascii() and word.isdigit() and 0 < int(word[:11]) <= _MOST):
-        raise CommandError(f"{word!r} is no number of a job", "Give numbers as 'slurm-gateway jobs' shows them.", exit_code=_USAGE)
+        raise CommandError(
+            f"{word!r} is no number of a job", "Give the number alone: 4 stands for all tasks of 4_1, and for all parts of 4+1.", exit_code=_USAGE
+        )
     return int(word)

@@ -10,7 +10,6 @@ makes that ``{"at", "change", "previous_state", "job"}``, with ``change`` one of
 from __future__ import annotations
 
 import argparse
-import os
 import queue
 import sys
 import threading
@@ -38,6 +37,9 @@ _ALL_TOLD, _SOME_TOLD, _FIRST, _LONGEST = 60.0, 5.0, 2.0, 30.0
 # Between two tries to hear again; a gateway that restarts is gone for a second or two.
 _AGAIN, _AGAIN_LONGEST = 1.0, 15.0
 _TICK = 1.0
+# Between two looks at least, however much is heard in between; and so much is heard at once, before anything else is done.
+_APART = 1.0
+_AT_ONCE = 1000
 _TRANSIENT = frozenset({429, 502, 503, 504})
 _NO_EVENTS = frozenset({403, 404, 405, 501})
 
@@ -227,11 +229,12 @@ class Watch:
         self._gateway = gateway
         self._view = view
         self._seen = Seen()
-        self._heard: Heard = queue.Queue()
+        self._heard: Heard = queue.Queue(_AT_ONCE)
         self._others = listing.whose_is_shown(arguments)
         self._between = _SOME_TOLD if self._others else _ALL_TOLD
         self._deaf = False
         self._pause = _AGAIN
+        self._looked_at = float("-inf")
         self._look_at = self._listen_at = float("inf")
 
     def run(self) -> None:
@@ -256,9 +259,10 @@ class Watch:
         """Take in all that was heard, waiting so long for the first."""
         try:
             heard = self._heard.get(timeout=seconds)
-            while True:
+            for _ in range(_AT_ONCE):
                 self._took(heard)
                 heard = self._heard.get_nowait()
+            self._took(heard)
         except queue.Empty:
             return
 
@@ -272,7 +276,7 @@ class Watch:
             elif heard.kind == "recovered":
                 self._view.say("")
             if heard.kind in {"ready", "reset", "job", "gone", "recovered"}:
-                self._look_at = time.monotonic()
+                self._look_at = max(time.monotonic(), self._looked_at + _APART)
         elif isinstance(heard, Pause):
             self._view.say(f"{heard.because}; trying again in {heard.seconds:.0f} s.")
         else:
@@ -296,7 +300,7 @@ class Watch:
 
     def _look(self) -> None:
         """Read the list, and show what has changed."""
-        wanted = self._arguments
+        wanted, self._looked_at = self._arguments, time.monotonic()
         try:
             jobs = self._gateway.jobs(user=wanted.user, everybody=wanted.all, states=wanted.state, partitions=wanted.partition)
         except GatewayError as error:
@@ -320,6 +324,7 @@ def run(arguments: argparse.Namespace) -> int:
         # What passes is waited for here, where it can be said.
         with person.gateway_of(arguments, patience=0.0) as gateway:
             gateway.username  # noqa: B018 - asks who we are, so that a session that has ended is found before anything is drawn
+            person.renew_if_short(gateway)
             if arguments.json or not _is_screen():
                 Watch(arguments, gateway, Lines(json=arguments.json, users=users)).run()
             screen = Screen(users=users)
@@ -333,7 +338,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_screen() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+    return terminal.draws(sys.stdout)
 
 
 def _passes(error: GatewayError) -> bool:

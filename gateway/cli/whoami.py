@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
             if error.reason in SIGN_IN_AGAIN:
                 error.hint = who.way_back
             raise
-    tree = {"site": who.name, "url": who.site.url, **person.document(answer)}
+    tree = {**person.document(answer), "site": who.name, "url": who.site.url}
     if arguments.json:
         import json  # noqa: PLC0415 - for programs alone
 
@@ -54,14 +54,15 @@ def _lines(tree: dict[str, Any], answer: Answer) -> list[tuple[str, str]]:
         at = times.moment(tree.get(name))
         return None if at is None else f"in {times.in_words(at - now)} ({times.on_the_clock(at)})"
 
+    scopes = tree.get("scopes")
     proved = times.moment(tree.get("second_factor_at"))
     told = [
-        ("user", str(tree.get("username", ""))),
-        ("site", tree["url"] if tree["site"] is None else f"{tree['site']} ({tree['url']})"),
-        ("signed in by", _KINDS.get(str(tree.get("kind")), str(tree.get("kind")))),
-        ("ends", left("expires_at")),
-        ("unused, ends", left("idle_expires_at") if tree.get("idle_expires_at") != tree.get("expires_at") else None),
-        ("second factor", None if proved is None else f"proved {times.in_words(now - proved)} ago"),
-        ("scopes", ", ".join(map(str, tree.get("scopes") or ())) or None),
+        ("User", str(tree.get("username", ""))),
+        ("Site", tree["url"] if tree["site"] is None else f"{tree['site']} ({tree['url']})"),
+        ("Signed in by", _KINDS.get(str(tree.get("kind")), str(tree.get("kind")))),
+        ("Ends", left("expires_at")),
+        ("If unused", left("idle_expires_at") if tree.get("idle_expires_at") != tree.get("expires_at") else None),
+        ("Second factor", None if proved is None else f"proved {times.in_words(now - proved)} ago"),
+        ("Scopes", ", ".join(map(str, scopes)) or None if isinstance(scopes, list) else None),
     ]
     return [(title, printable(text)) for title, text in told if text is not None]

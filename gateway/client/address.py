@@ -117,7 +117,7 @@ def _credentials(parts: SplitResult) -> Secret | None:
         return None
     from base64 import b64encode  # noqa: PLC0415 - for the few whose proxy asks who they are
 
-    return Secret(b64encode(f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()))
+    return Secret(b64encode(f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode(errors="surrogateescape")))
 
 
 def _is_excepted(address: Address, no_proxy: str) -> bool:

@@ -305,6 +305,10 @@ class _Patient(io.RawIOBase):
         self._sock.settimeout(min(self._silence, left))
         return self._stream.readinto1(buffer)
 
+    def readall(self) -> bytes:
+        # http.client takes a chunk of the size -1 for all that is still to come, however much that is.
+        raise ValueError("a chunk without a size")
+
     def close(self) -> None:
         if not self.closed:
             self._stream.close()

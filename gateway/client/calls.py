@@ -311,7 +311,7 @@ def cancel(job_id: int | str, where: Where) -> Conversation[None]:
     try:
         answer = yield from ask(Ask(method="DELETE", path=where.slurm(f"job/{quote(str(job_id), safe='')}"), repeatable=True), where.patience)
     except SlurmRefusedError as error:
-        if any(_ALREADY_ENDED in {told.get("error_number"), told.get("error_code"), told.get("errno")} for told in error.errors):
+        if any(_ALREADY_ENDED in (told.get("error_number"), told.get("error_code"), told.get("errno")) for told in error.errors):
             return
         raise
     tree = _object(answer)
@@ -357,6 +357,8 @@ def submit(body: bytes, where: Where, *, key: str, media_type: str = "applicatio
     tree = _object(answer)
     job_id = number(tree.get("job_id"))
     if not job_id:
+        if (warned := tuple(_words_of(tree.get("warnings")))) and not tree.get("errors"):
+            raise _not_read(tree, warned, answer)
         raise NotUnderstoodError(
             "the answer to the submission names no job",
             hint=_text(tree.get("hint")) or "Look whether it is there: slurm-gateway jobs.",
@@ -369,6 +371,19 @@ def submit(body: bytes, where: Where, *, key: str, media_type: str = "applicatio
         repaired=tuple(word.strip() for word in repaired.split(",") if word.strip()),
         warnings=tuple(_words_of(tree.get("warnings"))) + tuple(_words_of(tree.get("errors"))),
         raw=tree,
+    )
+
+
+def _not_read(tree: Mapping[str, Any], warned: Sequence[str], answer: Answer) -> SlurmRefusedError:
+    """Return the error for what 24.11 says of a value that it cannot read: success, no job, and a warning with the place."""
+    first = next(item for item in tree["warnings"] if isinstance(item, dict))
+    place = str(first.get("source") or "").strip("#/").replace("/", ".")
+    return SlurmRefusedError(
+        f"{place}: {warned[0]}" if place else warned[0],
+        hint=_text(tree.get("hint")) or "Correct what the warnings name.",
+        status=answer.status,
+        request_id=answer.request_id,
+        errors=tuple(item for item in tree["warnings"] if isinstance(item, dict)),
     )
 
 

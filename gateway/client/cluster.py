@@ -13,7 +13,10 @@ from gateway.client.errors import NotUnderstoodError
 ENDED = frozenset({"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "REVOKED"})
 # Beside a state that says it has ended: it has not, or will be started again.
 _GOES_ON = frozenset({"COMPLETING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "STAGE_OUT"})
+LAST_MOMENT = 253_370_764_800.0
+"""The first moment of the year 9999, in Unix seconds: what is later is in some zones in a year that Python's dates do not have."""
 _SIGNALLED = 128
+_EXIT_CODES = range(256)
 _SIGNALS = range(1, 65)
 # NO_VAL and INFINITE of slurm/slurm.h, which older versions tell as they are: in 16, 32 and 64 bits.
 _NO_NUMBERS = frozenset(2**bits - less for bits in (16, 32, 64) for less in (1, 2))
@@ -210,7 +213,9 @@ def exit_code(value: object) -> int | None:
         signal = _members(value.get("signal"))
         # "id" from v0.0.40, "signal_id" before.
         named = _whole(signal.get("id")) or _whole(signal.get("signal_id"))
-        return _SIGNALLED + named if named and named in _SIGNALS else _whole(value.get("return_code"))
+        returned = _whole(value.get("return_code"))
+        # Another would be taken modulo 256 as it becomes a process's, 256 for a success.
+        return _SIGNALLED + named if named and named in _SIGNALS else returned if returned in _EXIT_CODES else None
     status = _whole(value)
     if status is None or status < 0:
         return None
@@ -258,9 +263,9 @@ def _limit(value: object) -> float | None:
 
 
 def _moment(value: object) -> float | None:
-    """Return a time in Unix seconds, None for none."""
+    """Return a time in Unix seconds, None for none, and for one that no calendar has."""
     found = number(value)
-    return found if found is not None and found > 0 else None
+    return found if found is not None and 0 < found < LAST_MOMENT else None
 
 
 def _text(value: object) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,9 @@ from pathlib import Path
 from gateway.client.errors import GatewayError
 
 MOST = 1024 * 1024
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
+_LEFT_BEHIND = 60.0
+"""Seconds after which a temporary file is nobody's any more."""
 
 
 def read(file: Path) -> bytes:
@@ -77,6 +81,7 @@ def replace(files: Mapping[Path, bytes], *, without: Path | None = None) -> None
 def own(folder: Path) -> None:
     """Have a folder that is ours and that nobody else may look into; raise GatewayError."""
     try:
+        _look_at_owner(folder)
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
@@ -89,6 +94,21 @@ def own(folder: Path) -> None:
             folder.chmod(0o700)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def _look_at_owner(folder: Path) -> None:
+    """Raise PermissionError where folders would have to be made in a folder of somebody else's: with sudo and their HOME it would be ours then."""
+    there = next(part for part in folder.absolute().parents if part.exists())
+    if not folder.exists() and there.stat().st_uid not in {os.geteuid(), 0}:
+        raise PermissionError(None, f"{there} belongs to somebody else")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what somebody who was killed as they wrote has left behind: there may be a token in it."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_BEHIND:
+                Path(entry).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -24,12 +24,14 @@ _NOTHING_DONE = frozenset(
         "directory_unavailable",
         "request_timeout",
         "sign_in_busy",
+        "stopping",
         "store_unavailable",
         "throttled",
         "too_many_calls",
         "unavailable",
         "upstream_busy",
         "upstream_unreachable",
+        "view_failed",
     }
 )
 # Those with which it is not known whether it was done, so that only what is repeatable may be sent again; an idempotency key makes a submission so.

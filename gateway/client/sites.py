@@ -8,6 +8,7 @@ one whose token is in the keyring.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -119,12 +120,16 @@ class Sites:
         with self._changing():
             pass
 
-    def keep(self, name: str, site: Site, token: Secret, *, choose: bool = True) -> None:
-        """Keep a site and its token, and ``choose`` it for the default one; where that fails, what was kept before is there still."""
+    def keep(self, name: str, site: Site, token: Secret, *, choose: bool = True) -> tuple[Site, Secret] | None:
+        """Keep a site and its token, and ``choose`` it for the default one; where that fails, what was kept before is there still.
+
+        Return what this has taken the place of, which nobody has from now on, whoever else keeps something meanwhile.
+        """
         with self._changing() as tree:
             _check_case(name, tree["sites"])
             told = tree["sites"].get(check_name(name))
             before = None if told is None else self._site(told)
+            replaced = None if before is None else self._readable(name, before)
             tree["sites"][name] = asdict(site)
             if choose:
                 tree["default"] = name
@@ -140,11 +145,21 @@ class Sites:
         if before is not None and before.keyring and (not site.keyring or before.url != site.url):
             with suppress(GatewayError):
                 self.open_keyring().remove(_account(name, before))
+        return None if before is None or replaced is None else (before, replaced)
 
-    def forget(self, name: str) -> None:
-        """Forget the token; the site's address stays, so that signing in again needs only its name."""
+    def _readable(self, name: str, site: Site) -> Secret | None:
+        """Return the token for a site; one that cannot be read is replaced all the same."""
+        try:
+            return self.token(name, site)
+        except GatewayError:
+            return None
+
+    def forget(self, name: str, only: Secret | None = None) -> None:
+        """Forget the token, if it is ``only`` that one; the site's address stays, so that signing in again needs only its name."""
         with self._changing():
             site = self.site(name)[1]
+            if only is not None and (kept := self.token(name, site)) is not None and kept.reveal() != only.reveal():
+                return  # somebody has signed in meanwhile
             if site.keyring:
                 self.open_keyring().remove(_account(name, site))
             try:
@@ -224,6 +239,7 @@ class Sites:
         """Give what ``sites.json`` says, while nobody else changes it."""
         files.own(self.folder)
         with files.locked(self.folder / "sites.lock", patience=self._patience):
+            files.sweep(self.folder)
             yield self._read()
 
     def _document(self, tree: dict[str, Any]) -> dict[Path, bytes]:
@@ -256,9 +272,8 @@ def _account(name: str, site: Site) -> str:
 
 
 def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError:
-        raise GatewayError(
-            "there is no home folder", hint="Set HOME, or XDG_CONFIG_HOME to a folder that you may write to.", reason="bad_file"
-        ) from None
+    with suppress(RuntimeError):
+        home = Path.home()
+        if home.is_absolute() and os.environ.get("HOME") != "":
+            return home
+    raise GatewayError("there is no home folder", hint="Set HOME, or XDG_CONFIG_HOME to a folder that you may write to.", reason="bad_file")

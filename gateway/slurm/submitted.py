@@ -63,7 +63,9 @@ def job_id_of(content: bytes) -> int | None:
 def proof(status: int, content: bytes) -> Proof:
     """Judge the answer to a submission."""
     if status < 400:  # noqa: PLR2004 - RFC 9110 section 15.5
-        return Proof.UNKNOWN if job_id_of(content) is None else Proof.MADE
+        if job_id_of(content) is not None:
+            return Proof.MADE
+        return Proof.REFUSED if _is_only_warned_of(content) else Proof.UNKNOWN
     said = _error_numbers(content)
     numbers = said - {-1, 0}
     if status in _TRY_LATER or (numbers and numbers <= _NOT_NOW):
@@ -88,7 +90,13 @@ class _Errors(msgspec.Struct):
     errors: list[_Error] = []
 
 
+class _Warned(msgspec.Struct):
+    errors: list[msgspec.Raw]
+    warnings: list[_Error]
+
+
 _READ_ERRORS = msgspec.json.Decoder(_Errors)
+_READ_WARNED = msgspec.json.Decoder(_Warned)
 
 
 def _errors(content: bytes) -> list[_Error]:
@@ -97,6 +105,15 @@ def _errors(content: bytes) -> list[_Error]:
     except (msgspec.DecodeError, RecursionError):
         return []
     return errors
+
+
+def _is_only_warned_of(content: bytes) -> bool:
+    """Tell whether slurmrestd ended a submission before it sent it: 24.11 warns of a value that it cannot read, names no error, and no job."""
+    try:
+        warned: _Warned = _in_whatever_bytes(content, _READ_WARNED)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return bool(warned.warnings) and not warned.errors
 
 
 def _error_numbers(content: bytes) -> set[int]:

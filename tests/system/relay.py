@@ -24,6 +24,8 @@ class Relay:
         self._lock = threading.Lock()
         self.carried = 0
         """How many connections there were."""
+        self.passed = 0
+        """How many bytes went through, to and fro."""
         threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
 
     @property
@@ -58,19 +60,19 @@ class Relay:
                 with self._lock:
                     self._open += [here, there]
                 for one, other in ((here, there), (there, here)):
-                    threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := one.recv(65536):
+                other.sendall(piece)
+                self.passed += len(piece)
+        _end(one)
+        _end(other)
 
 
 def _listen(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port), reuse_port=False)
-
-
-def _carry(one: socket.socket, other: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := one.recv(65536):
-            other.sendall(piece)
-    _end(one)
-    _end(other)
 
 
 def _end(connection: socket.socket) -> None:

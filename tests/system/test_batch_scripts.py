@@ -38,7 +38,7 @@ def seen(bob: Person, job_id: int) -> dict[str, str]:
     """Return what Slurm tells of a job, without what differs between any two, and with its number taken out of the names of its files."""
     told = {name: value for name, value in shown(bob.site, "bob", job_id).items() if name not in _OWN}
     for name in told.keys() & {"StdOut", "StdErr", "ArrayJobId"}:
-        told[name] = re.sub(rf"(?<![0-9]){job_id}(?![0-9])", "ID", told[name])
+        told[name] = re.sub(rf"(?<![0-9A-Za-z]){job_id}(?![0-9A-Za-z])", "ID", told[name])
     if told.get("Comment", "").startswith("idempotency:"):
         del told["Comment"]
     if told.get("TresPerTask") == f"cpu={told.get('CPUs/Task')}":  # what 24.11's sbatch makes of -c beside what it is

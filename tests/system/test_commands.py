@@ -68,7 +68,7 @@ def test_a_name_is_written_in_full_where_nobody_looks(alice: Person) -> None:
 
 def test_jobs_are_chosen_by_state_and_partition(alice: Person, held: int) -> None:
     def ids(*words: str) -> list[int]:
-        return [job["id"] for job in json.loads(alice.run("jobs", "--json", *words).stdout)["jobs"]]
+        return [job["job_id"] for job in json.loads(alice.run("jobs", "--json", *words).stdout)["jobs"]]
 
     assert held in ids("--state", "pending")
     assert held not in ids("--state", "R,CD")
@@ -86,7 +86,7 @@ def test_a_job_that_has_failed_says_how(alice: Person) -> None:
     job = alice.site.submit("alice", THREE, name="three")
     wait_for(lambda: alice.site.state_of("alice", job) == "FAILED", 60, "the end of the job")
     found = json.loads(alice.run("job", job, "--json").stdout)["jobs"][0]
-    assert (found["id"], found["state"], found["exit_code"], found["user"], found["nodes"]) == (job, "FAILED", 3, "alice", "demo")
+    assert (found["job_id"], found["state"], found["exit_code"], found["user"], found["nodes"]) == (job, "FAILED", 3, "alice", "demo")
     assert found["submitted_at"] <= found["started_at"] <= found["ended_at"]
     assert re.search(r"^Exit code +3$", alice.run("job", job).stdout, re.MULTILINE)
 
@@ -197,7 +197,7 @@ class Lines:
         self.lines.extend(iter(self._process.stdout.readline, ""))
 
     def states(self, job: int) -> list[str]:
-        return [change["job"]["state"] for change in map(json.loads, list(self.lines)) if change["job"]["id"] == job]
+        return [change["job"]["state"] for change in map(json.loads, list(self.lines)) if change["job"]["job_id"] == job]
 
     def interrupted(self) -> tuple[int, str]:
         """Press Ctrl-C, and return the exit code and what was said."""

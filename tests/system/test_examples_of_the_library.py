@@ -51,10 +51,7 @@ def test_a_job_file_is_submitted_and_its_exit_code_is_the_programs(person: Perso
 def test_what_goes_wrong_is_a_line_and_a_hint(person: Person) -> None:
     done = run(person, "submit_and_wait.py", person.folder / "nothing.json")
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"{person.folder / 'nothing.json'} cannot be read: No such file or directory\nhint: Check the name of the file, and who may read it.\n"
-    )
+    assert done.stderr == f"{person.folder / 'nothing.json'} cannot be read: No such file or directory\nhint: Look at its name and its rights.\n"
 
 
 def test_jobs_are_watched_until_the_last_has_ended(person: Person) -> None:

@@ -22,8 +22,8 @@ import pytest
 from gateway.client.sites import Site as Known
 from gateway.client.sites import Sites
 from gateway.secret import Secret
-from tests.system.cable import Cable
 from tests.system.people import Person, signed_in
+from tests.system.relay import Relay
 from tests.system.slurm_commands import inside
 from tests.system.support import Site, wait_for
 from tests.system.tmux import terminal
@@ -137,7 +137,7 @@ def running(person: Person, *words: object) -> Iterator[Running]:
         process.wait(LIMIT)
 
 
-def through(person: Person, cable: Cable) -> None:
+def through(person: Person, cable: Relay) -> None:
     """Have a person go through a cable."""
     sites = Sites(person.folder / "slurm-gateway")
     token = sites.token("default")
@@ -234,7 +234,7 @@ def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folde
 def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> None:
     moments = random.Random(new_seed())  # noqa: S311 - moments, not secrets
     names = fill(carol, folder, 20)
-    with Cable(carol.site) as cable:
+    with Relay(carol.site) as cable:
         through(carol, cable)
         with running(carol, folder, "--in-flight", "4") as queue:
             queue.wait_for(lambda line: line.startswith("Submitting job: "))
@@ -242,9 +242,9 @@ def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> N
                 # In the middle of something: so many bytes later.
                 until = cable.passed + moments.randrange(6000)
                 wait_for(lambda: cable.passed >= until, LIMIT, "more")  # noqa: B023 - asked at once
-                cable.pull()
+                cable.cut()
                 time.sleep(moments.uniform(0.0, 0.5))
-                cable.plug()
+                cable.mend()
             assert queue.ended(LONG) == 0, queue.notes
     assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 21)})
 
@@ -361,7 +361,7 @@ def test_a_job_that_is_requeued_is_under_way_still_and_one_that_is_cancelled_has
         queue.wait_for(lambda line: line == f"Job still in progress: {job_id}", after=len(queue.lines))
         inside(person.site, USER, "scancel", job_id)
         assert queue.ended() == 1
-    assert [note for note in queue.notes if job_id in note] == [f"Job {job_id} (a.json) ended: CANCELLED, exit code 0"]
+    assert [note for note in queue.notes if note.startswith(f"Job {job_id} ")] == [f"Job {job_id} (a.json) ended: CANCELLED, exit code 0"]
     assert queue.notes[-3:-1] == ["Nothing more is submitted, since a.json failed", "slurm-gateway: 1 failed, 1 waiting"]
     assert "Submitting job: b.json" not in queue.lines
 

@@ -84,7 +84,7 @@ def test_people_and_programs_are_told_who_they_are(site: Site, bob_signed_in: Pe
     told = json.loads(bob_signed_in.run("whoami", "--json").stdout)
     assert (told["username"], told["kind"], told["url"]) == (USER, "session", site.told["url"])
     lines = bob_signed_in.run("whoami").stdout.splitlines()
-    assert (lines[0], lines[3].startswith("ends           in 1")) == (f"user           {USER}", True)
+    assert (lines[0], lines[3].startswith("Ends           in 1")) == (f"User           {USER}", True)
 
 
 def test_signing_out_ends_the_session_at_the_gateway(site: Site, bob_signed_in: Person) -> None:

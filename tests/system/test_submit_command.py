@@ -152,6 +152,13 @@ def test_what_slurm_refuses_is_said_with_a_hint(bob: Person) -> None:
     assert "hint: Correct 'partition' of the job." in done.stderr
 
 
+def test_a_value_of_the_wrong_type_is_refused_at_once_whatever_the_generation_says_of_it(bob: Person) -> None:
+    job = {"job": {"tasks": "many", "current_working_directory": "/tmp", "environment": {"PATH": "/bin"}}, "script": "#!/bin/sh\ntrue\n"}
+    run = bob.run("submit", "-", typed=json.dumps(job), timeout=20)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "\nhint: " in run.stderr
+
+
 def test_a_terminal_shows_how_a_job_stands_on_one_line_until_it_ends(bob: Person) -> None:
     file = script(bob, "shown.sh", "sleep 4; exit 3")
     with terminal(bob) as screen:

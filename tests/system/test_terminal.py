@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.saying import TOKEN, FakeGateway, Says, event, fake_gateway
 from tests.system.people import Person, signed_in
 from tests.system.support import Site, wait_for
 from tests.system.tmux import Terminal, masked, terminal
-from tests.unit.cli.fake_gateway import TOKEN, FakeGateway, Says, event, fake_gateway
 
 COMMANDS = ("jobs", "job", "cancel", "output", "nodes", "partitions", "ping", "api")
 NAP = "#!/bin/sh\nsleep 2\n"

@@ -7,6 +7,7 @@ than one might think; a note is what the gateway brings into the form of the clu
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,9 @@ from gateway.client.jobfile.schema import Schema, Submission
 Severity = Literal["error", "warning", "note"]
 MOST = 200
 """So many problems are told of one file."""
+# References are followed so often: some that lead to several others, and those again, have no end in anybody's lifetime.
+_MOST_FOLLOWED = 100_000
+_DEEPEST = 50  # of references within each other; Slurm has less than ten
 _UNKNOWN = "unknown"
 _NEEDED = {"environment", "current_working_directory"}
 _NUMBERS = {"set", "infinite", "number"}
@@ -50,10 +54,10 @@ def check(tree: Any, submission: Submission, places: Places) -> list[Problem]:  
     """Return what is wrong with a submission, in the order of the file; raise NotUnderstoodError if the description cannot be used."""
     checker = _Checker(submission, places)
     try:
-        found = list(checker.problems(tree))
+        found = list(itertools.islice(checker.problems(tree), MOST))
     except RecursionError as error:
         raise NotUnderstoodError("the cluster's description of its API has no end", hint="Ask your administrators to look at /openapi/v3.") from error
-    return sorted(found[:MOST], key=lambda problem: (problem.line or 0, problem.column or 0))
+    return sorted(found, key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
 def name_of(path: Path) -> str:
@@ -283,7 +287,21 @@ def validator(schema: Schema) -> Any:  # noqa: ANN401 - jsonschema makes the cla
     from jsonschema.validators import extend  # noqa: PLC0415 - as above
     from referencing import Registry  # noqa: PLC0415 - as above
 
-    made: Any = extend(jsonschema.Draft4Validator, {"properties": _properties})  # type: ignore[no-untyped-call]  # jsonschema's own types lack it
+    within: list[str] = []
+    followed, follow = itertools.count(), jsonschema.Draft4Validator.VALIDATORS["$ref"]
+
+    def reference(validator: Any, to: str, value: Any, schema: Schema) -> Iterator[Any]:  # noqa: ANN401 - jsonschema's own
+        # Deep enough, Python's own limit would strike within the libraries, one of which does not survive that.
+        if next(followed) > _MOST_FOLLOWED or len(within) > _DEEPEST:
+            raise RecursionError
+        within.append(to)
+        try:
+            yield from follow(validator, to, value, schema)
+        finally:
+            within.pop()
+
+    keywords = {"properties": _properties, "$ref": reference}
+    made: Any = extend(jsonschema.Draft4Validator, keywords)  # type: ignore[no-untyped-call]  # jsonschema's own types lack it
     return made(schema, registry=Registry())
 
 

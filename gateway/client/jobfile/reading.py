@@ -15,7 +15,8 @@ from gateway.client.errors import JobFileError
 
 Kind = Literal["json", "yaml", "script"]
 
-LARGEST = 50 * 1024 * 1024
+_MEBIBYTE = 1024 * 1024
+LARGEST = 50 * _MEBIBYTE
 """Bytes that slurmrestd takes in a body."""
 _MARK = b"\xef\xbb\xbf"
 _SCRIPTS = (".sh", ".bash", ".sbatch", ".slurm", ".job")
@@ -107,8 +108,9 @@ def read(
 
 
 def _too_large(filename: str, largest: int) -> JobFileError:
+    most = f"{largest // _MEBIBYTE} MiB" if largest >= _MEBIBYTE else f"{largest} bytes"
     return JobFileError(
-        f"{filename} is larger than {largest / 1024**2:.0f} MiB, which is as much as Slurm takes",
+        f"{filename} is larger than {most}, which is as much as is taken",
         hint="Have the job read its data from a file on the cluster.",
     )
 

@@ -267,7 +267,6 @@ def _environment(draft: Draft, environment: Mapping[str, str]) -> dict[str, str]
     told["SLURM_EXPORT_ENV"] = draft.export
     if draft.export.upper() == "NIL":
         return told
-    draft.notes.append("Beside what --export names, the job has the environment of a login on its node, as with sbatch.")
     return {"SLURM_GET_USER_ENV": "1", **_exported(draft, environment), **told}
 
 

@@ -156,7 +156,7 @@ class Journal:
         os.close(handle)
         raise GatewayError(
             f"a queue runs on {self._home.parent} already: {holder}",
-            hint="It takes what you put into the folder. 'slurm-gateway queue DIR --status' shows how far it is.",
+            hint=f"It takes what you put into the folder. 'slurm-gateway queue {self._home.parent} --status' shows how far it is.",
             reason="queue_runs",
         )
 

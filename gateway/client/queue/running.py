@@ -24,6 +24,7 @@ from gateway.client.errors import (
     SlurmRefusedError,
     UnreachableError,
 )
+from gateway.client.hints import of_commands
 from gateway.client.queue import folder as folders
 from gateway.client.queue import records
 from gateway.client.queue.engine import Engine
@@ -46,6 +47,8 @@ _PUT_BACK = 3600.0
 _HALF_WRITTEN = 10.0
 # From so many jobs on, the list of all of mine is asked for in the place of each.
 _EACH = 4
+# Whoever draws how far it is has to hear of files that came meanwhile.
+_WITH_COUNTS = frozenset({"check", "taken"})
 
 
 class Queue:
@@ -107,6 +110,7 @@ class Queue:
 
     def _run(self, seen: folders.Seen) -> Iterator[QueueEvent]:
         self._open()
+        self._files = list(seen.files)
         yield self._started(seen)
         self._engine = Engine(self.ledger, self.options)
         self._watch()
@@ -299,7 +303,7 @@ class Queue:
         elif verdict is Verdict.UNKNOWN:
             self._look_for(entry, str(error))
         else:
-            self._set_aside(entry.file, str(error), error.hint)
+            self._set_aside(entry.file, str(error), of_commands(error.hint))
 
     def _has_others(self) -> bool:
         """Tell whether the user may have jobs under way that are none of this queue's."""
@@ -402,7 +406,7 @@ class Queue:
     # What is told.
 
     def _timed(self, event: QueueEvent) -> QueueEvent:
-        told = counts(self.ledger, self._files) if event.kind == "check" else event.counts
+        told = counts(self.ledger, self._files) if event.kind in _WITH_COUNTS else event.counts
         return replace(event, at=self._clocks.wall(), counts=told)
 
     def _started(self, seen: folders.Seen) -> QueueEvent:

@@ -69,7 +69,13 @@ def _ended(event: QueueEvent) -> str | None:
 
 def _set_aside(event: QueueEvent) -> str:
     what = "Not known whether it was submitted" if event.reason == "unknown" else "Set aside"
-    return f"{what}: {_name(event)} is {ASIDE}/{printable(event.to or '')} now: {event.message}\nhint: {event.hint}"
+    return f"{what}: {_name(event)} is {ASIDE}/{printable(event.to or '')} now: {_reason(event)}\nhint: {event.hint}"
+
+
+def _reason(event: QueueEvent) -> str:
+    """Return why a file was set aside, which is named before it already."""
+    message, name = event.message or "", event.file or ""
+    return message.removeprefix(f"{name} ") if message.startswith(f"{name} ") else message.removeprefix(f"{name}:").lstrip()
 
 
 def _waiting(event: QueueEvent) -> str:

@@ -12,7 +12,8 @@ class QueueEvent:
     """Something happened; ``at`` is in Unix seconds, what does not belong to the ``kind`` is None.
 
     ``started``: the queue goes on as ``username``; ``counts`` say how many files are where, ``files`` which are no job files by their names.
-    ``check``: it looks at its jobs and its folder. ``in_progress``: ``job_id`` of ``file`` is in Slurm still, ``state`` is Slurm's word.
+    ``check``: it looks at its jobs and its folder; ``counts`` as before, and for ``taken``.
+    ``in_progress``: ``job_id`` of ``file`` is in Slurm still, ``state`` is Slurm's word.
     ``submitting``: ``file`` is sent, for the ``attempt``-th time as a new job. ``submitted``: it is ``job_id``; ``notes`` say what was made of the
     file, ``repaired`` what the gateway changed.
     ``taken``: ``files`` are the last hundred of the ``total`` that were submitted up to now, in that order.

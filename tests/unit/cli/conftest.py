@@ -14,9 +14,9 @@ import pytest
 from gateway.cli.main import main
 from gateway.client.sites import Site, Sites
 from gateway.secret import Secret
+from tests import saying
 from tests.fake_gateway import FakeGateway, served
 from tests.terminal import Terminal
-from tests.unit.cli import fake_gateway as saying
 from tests.web import fakes
 
 

@@ -11,8 +11,8 @@ import pytest
 from gateway.cli import person
 from gateway.client.errors import GatewayError
 from gateway.secret import Secret
+from tests.saying import FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, refuses
 
 BYTES = b'{"a": "\xc3\xa9\\u001b"}\r\n\x00\xff no newline'
 
@@ -243,3 +243,12 @@ def test_a_gateway_that_is_not_there_is_told(run: Run, gateway: FakeGateway, mon
     monkeypatch.setenv("SLURM_GATEWAY_URL", "http://127.0.0.1:1")
     ran = run("api", "GET", "/x")
     assert (ran.code, ran.err.splitlines()[1]) == (1, "hint: Check the address and your network.")
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "0", "1e10"])
+def test_a_limit_that_no_clock_has_is_refused_before_anything_is_sent(run: Run, gateway: FakeGateway, said: str) -> None:
+    ran = run("api", "GET", "/slurm/latest/ping", "--timeout", said)
+    assert (ran.code, gateway.asked) == (2, [])
+    assert ran.err == (
+        f"slurm-gateway: argument --timeout: '{said}' is no time such as 30s, 5m or 1h\nhint: 'slurm-gateway api --help' tells how it is used.\n"
+    )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.cli import terminal
+from tests.saying import Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import Asked, FakeGateway, Says, refuses
 
 UNKNOWN = Says(status=404, body={"errors": [{"description": "Unable to find JobId", "error_number": 2017}]})
 FORGOTTEN = "8: Slurm knows no job 8, or not any more, and accounting cannot be asked: The fake serves nothing at GET /slurmdb/latest/job/8."
@@ -192,5 +192,5 @@ def test_json_has_what_became_of_each(run: Run, gateway: FakeGateway) -> None:
     ran = run("cancel", "--json", 7, 8)
     jobs = json.loads(ran.out)["jobs"]
     assert (ran.code, ran.err) == (1, "")
-    assert [(one["job"], one["result"], one["reason"]) for one in jobs] == [("7", "cancelled", None), ("8", "unknown", "job_forgotten")]
+    assert [(one["task"], one["result"], one["reason"]) for one in jobs] == [("7", "cancelled", None), ("8", "unknown", "job_forgotten")]
     assert jobs[1]["hint"].startswith("Slurm forgets a job")

@@ -56,7 +56,7 @@ def written(content: Any, name: str = "job.json") -> str:
 def test_nothing_wrong_is_said_in_one_line(run: Run, serve: Serve) -> None:
     asked = serve(document(NEW))
     ran = run("check", written(GOOD))
-    assert (ran.code, ran.out, ran.err) == (0, "job.json: nothing is wrong (checked against v0.0.42 of slurm 24.11)\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "job.json: nothing is wrong (checked against v0.0.42 of Slurm 24.11)\n", "")
     assert asked == ["GET /openapi/v3"]
 
 
@@ -69,8 +69,8 @@ def test_another_cluster_is_asked_for_its_own_description(run: Run, serve: Serve
 @pytest.mark.parametrize(
     ("meta", "said"),
     [
-        ({"Slurm": {"release": "22.05.8"}}, "v0.0.38 of slurm 22.05"),
-        ({"slurm": {"release": "22.05.8"}}, "v0.0.38 of slurm 22.05"),
+        ({"Slurm": {"release": "22.05.8"}}, "v0.0.38 of Slurm 22.05"),
+        ({"slurm": {"release": "22.05.8"}}, "v0.0.38 of Slurm 22.05"),
         ({"Slurm": 5}, "v0.0.38"),
         (None, "v0.0.38"),
         (GatewayError("x", hint="y"), "v0.0.38"),
@@ -86,7 +86,7 @@ def test_one_error_has_its_own_hint(run: Run, serve: Serve) -> None:
     serve(document(NEW))
     ran = run("check", written({**GOOD, "scirpt": "x"}))
     assert (ran.code, ran.out) == (1, "job.json:1:118: scirpt: unknown field; did you mean script?\n")
-    assert ran.err == "slurm-gateway: job.json: 1 error (checked against v0.0.42 of slurm 24.11)\nhint: Did you mean script?\n"
+    assert ran.err == "slurm-gateway: job.json: 1 error (checked against v0.0.42 of Slurm 24.11)\nhint: Did you mean script?\n"
 
 
 def test_several_errors_are_told_at_once(run: Run, serve: Serve) -> None:

@@ -206,3 +206,30 @@ def test_it_needs_nothing_of_the_server() -> None:
     program = "import sys; import gateway.cli.enroll_me; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {"aiohttp", "ldap", "sqlalchemy", "pydantic", "cryptography", "segno", "pyotp", "pyrad"} & set(loaded) == set()
+
+
+@pytest.mark.usefixtures("munge")
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [{}],
+        [BEGUN | {"token": 5}],
+        [BEGUN | {"otpauth_uri": None}],
+        [BEGUN | {"otpauth_uri": "x" * 100_000}],
+        [b"[" * 100_000],
+        [BEGUN, {}],
+        [BEGUN, {"recovery_codes": 5}],
+        [BEGUN, {"recovery_codes": []}],
+    ],
+)
+def test_what_no_gateway_answers_is_said(run: Run, door: Door, answers: list[object]) -> None:
+    door.answers = [(200, answer) for answer in answers]
+    ran = run("enroll-me", door.url, "--ca", door.ca)
+    assert (ran.code, "localhost did not answer " in ran.err, "hint: Is this the gateway's address?" in ran.err) == (1, True, True)
+
+
+@pytest.mark.usefixtures("munge")
+def test_no_answer_moves_the_cursor(run: Run, door: Door, typed: list[str]) -> None:
+    typed.append("123456\n")
+    door.answers = [(200, BEGUN), (401, WRONG | {"detail": "No.\x1b[2J\x9b"}), (200, {"recovery_codes": CODES})]
+    assert "That code is not right. No.?[2J?\n" in run("enroll-me", door.url, "--ca", door.ca).err

@@ -179,3 +179,33 @@ def test_a_line_that_is_painted_is_painted_each_second_at_first(follow: Callable
     follow(gateway, live=True)
     assert {timeout for _, timeout in gateway.asked[1:50]} == {1}
     assert gateway.asked[-1] == (7, 5)
+
+
+def test_nobody_is_made_to_wait_for_days(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    follow(Gateway(clock, job7=[refused("upstream_unreachable", 999_999), job("COMPLETED", code=0)]))
+    assert clock.now == 1060
+
+
+def test_nor_for_longer_than_they_said(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    with pytest.raises(TimeUpError):
+        follow(Gateway(clock, job7=[refused("upstream_unreachable", 50)]), timeout=30)
+    assert clock.now == 1030
+
+
+def test_a_dumb_terminal_is_not_painted_on(monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    list(Follower(Gateway(clock, job7=[job("RUNNING"), job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep).follow([7]))
+    assert capsys.readouterr().err == "Job 7 (hello) RUNNING\n"
+
+
+def test_wide_letters_do_not_make_a_second_line(clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    named = Job(id=7, name="漢" * 60, user="alice", state="RUNNING")
+    list(Follower(Gateway(clock, job7=[named, job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep, live=True).follow([7]))
+    assert capsys.readouterr().err.count("漢") == (39 - len("Job 7 (")) // 2
+
+
+def test_a_gateway_that_is_restarted_is_waited_for(follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    (ended,) = follow(Gateway(clock, job7=[refused("stopping", 1), job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded, refuses
 
 RELEASES = ("22.05", "24.11")
 NOT_FOUND = Says(status=404, body={"errors": [{"description": "Unable to find JobId=9", "error_number": 2017}], "hint": "GET /slurm/…/jobs"})

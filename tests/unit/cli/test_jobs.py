@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded, refuses
 
 RELEASES = ("22.05", "24.11")
 
@@ -50,6 +50,26 @@ def test_json_has_names_that_stay_and_times_for_programs(run: Run, gateway: Fake
         "array_job_id": None,
     }
     assert failed["ended_at"].endswith("Z")
+    assert sorted(failed) == sorted(
+        [
+            "job_id",
+            "task",
+            "name",
+            "user",
+            "partition",
+            "state",
+            "flags",
+            "reason",
+            "nodes",
+            "exit_code",
+            "submitted_at",
+            "started_at",
+            "ended_at",
+            "time_limit",
+            "array_job_id",
+            "het_job_id",
+        ]
+    )
     # What Slurm tells of the end of one that runs is when its time is over.
     assert (runs["state"], runs["ended_at"], runs["exit_code"], runs["time_limit"]) == ("RUNNING", None, None, 90)
     assert (waits["started_at"], waits["reason"], waits["nodes"]) == (None, "JobHeldUser", None)

@@ -10,7 +10,7 @@ import pytest
 from gateway import __version__
 from gateway.client.errors import GatewayError
 from gateway.errors import CommandError
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Desk, Run
 
 COMMANDS = ["serve", "check", "enroll", "enroll-me", "recovery", "disenroll", "keys", "nginx"]
 
@@ -63,7 +63,7 @@ def test_help_has_no_markup(run: Run, command: str) -> None:
     assert (ran.code, f"'slurm-gateway {command}'" in ran.out, "`" in ran.out) == (0, True, False)
 
 
-@pytest.mark.parametrize("command", [("serve",), ("check",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
+@pytest.mark.parametrize("command", [("serve",), ("enroll", "alice"), ("recovery", "alice"), ("disenroll", "alice"), ("keys", "init")])
 def test_without_a_configuration_it_is_said_how_to_name_one(run: Run, command: tuple[str, ...]) -> None:
     ran = run(*command)
     assert (ran.code, ran.out) == (3, "")
@@ -197,7 +197,7 @@ def test_whatever_goes_wrong_is_one_line_and_a_hint(
     run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, shown: str
 ) -> None:
     failing(monkeypatch, error)
-    monkeypatch.setattr("gateway.cli.main._write_no_more", lambda: None)  # or pytest would get nothing any more either
+    monkeypatch.setattr("gateway.cli.main._write_no_more", lambda _: None)  # or pytest would get nothing any more either
     ran = run("--config", config, "check")
     assert (ran.code, ran.err) == (1, shown)
 
@@ -217,3 +217,50 @@ def test_letters_that_the_terminal_does_not_have_are_no_failure() -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-m", "gateway", "--help"], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+# Streams that are not there.
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("--help", 0), ("bogus", 2), ("submit - --dry-run", 1), ("jobs --token-file -", 1)])
+def test_a_stream_that_is_closed_is_one_without_end(desk: Desk, closed: str, words: str, code: int) -> None:
+    line = f"exec {sys.executable} -m gateway {words} {closed}"
+    ran = subprocess.run(["/bin/sh", "-c", line], env=desk.environment, input="", capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (code, False)
+
+
+def test_nothing_else_takes_the_place_of_a_closed_stream(desk: Desk) -> None:
+    program = "import os; from gateway.cli.main import main; main(['sites']); print(os.open('/dev/zero', os.O_RDONLY))"
+    line = f'exec {sys.executable} -c "{program}" <&- 2>&-'
+    ran = subprocess.run(["/bin/sh", "-c", line], env=desk.environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.stdout.splitlines()[0], int(ran.stdout.splitlines()[1]) > 2) == ("No sites.", True)
+
+
+def test_an_error_that_nobody_can_read_has_its_exit_code_all_the_same(desk: Desk) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([sys.executable, "-m", "gateway", "bogus"], env=desk.environment, stderr=full, check=False, timeout=60)
+    assert ran.returncode == 2
+
+
+def test_want_of_memory_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def want(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gateway.cli.sites.show", want)
+    ran = run("sites")
+    assert (ran.code, ran.err) == (1, "slurm-gateway: there is not enough memory for this\nhint: Ask for less, or run it where there is more.\n")
+
+
+def test_an_interrupt_while_it_is_loaded_is_no_traceback(tmp_path: Path, desk: Desk) -> None:
+    (tmp_path / "argparse.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = desk.environment | {"PYTHONPATH": f"{tmp_path}:{desk.environment['PYTHONPATH']}"}
+    ran = subprocess.run([sys.executable, "-m", "gateway", "jobs"], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ("Traceback" in ran.stderr, ran.returncode) == (False, -2)
+
+
+def test_a_width_that_is_no_number_is_none(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    monkeypatch.setenv("COLUMNS", "²")
+    run("sites")
+    assert "COLUMNS" not in os.environ

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded, refuses
 
 
 @pytest.mark.parametrize(("release", "allocated"), [("22.05", 10), ("24.11", 2)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded
 
 ARRAY = {"job_id": 7, "name": "x", "job_state": "PENDING", "array_job_id": 7, "array_task_string": "3-9", "current_working_directory": "/home/alice/"}
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded, refuses
 
 
 @pytest.mark.parametrize(("release", "name"), [("22.05", "main*"), ("24.11", "main")])

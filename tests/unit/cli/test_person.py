@@ -265,7 +265,7 @@ def test_somebody_is_asked_though_the_streams_lead_elsewhere(desk: Desk) -> None
         terminal.answer("Password of alice: ", PASSWORD)
         terminal.answer("Code: ", CODE)
         assert terminal.ended() == 0
-    assert (out.read_text(), err.read_text()) == ("no tokens\n", "")
+    assert (out.read_text(), err.read_text()) == ("No tokens.\n", "")
 
 
 def test_somebody_is_asked_though_standard_input_is_a_pipe(desk: Desk) -> None:
@@ -397,3 +397,20 @@ def test_where_nobody_can_be_asked_it_is_said_and_goes_on(desk: Desk, capsys: py
         "The session ends in 21 min, before this is likely to be over (2 h 0 min). "
         "It will fail then, unless you sign in again meanwhile: slurm-gateway login\n"
     )
+
+
+@pytest.mark.parametrize("words", [("wait", 7), ("submit", "--wait", "job.json"), ("jobs", "--watch"), ("queue", "jobs")])
+def test_each_command_that_takes_long_asks_before_it_begins(desk: Desk, words: tuple[object, ...]) -> None:
+    (desk.home / "jobs").mkdir()
+    (desk.home / "job.json").write_text('{"job": {"name": "a"}, "script": "#!/bin/sh"}')
+    desk.signed_in(expires_in=1260)
+    with desk.types(*words) as terminal:
+        terminal.wait_for("The session ends in 2")
+        terminal.answer("Sign in anew now? [Y/n] ", "n")
+
+
+def test_a_gateway_that_cannot_say_how_long_is_no_reason_to_fail(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.signed_in()
+    with person.gateway_of(argparse.Namespace(site=None, ca=None, token_file=None), patience=0) as gateway:
+        monkeypatch.setattr(type(desk.fake), "answer", lambda *_: (503, {}, {}))
+        person.renew_if_short(gateway)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.saying import FakeGateway, Says, recorded, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import FakeGateway, Says, recorded, refuses
 
 DOWN = "slurm-gateway: no controller of Slurm answers\nhint: Ask your administrators: slurmctld is down, or slurmrestd cannot reach it.\n"
 OLD_UP, OLD_DOWN = (

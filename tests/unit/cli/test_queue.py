@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from gateway.client.queue import journal
+from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Desk, Run
-from tests.unit.cli.fake_gateway import TOKEN, Asked, FakeGateway, Says, refuses
 
 LIMIT = 30.0
 SUBMIT, JOBS = "POST /slurm/latest/job/submit", "GET /slurm/latest/jobs"
@@ -196,6 +196,11 @@ def test_a_retry_is_as_many_times_as_wished(run: Run, slurm: Slurm, folder: Path
         (("--interval", "soon"), "argument --interval: 'soon' is no time such as 30s, 5m or 1h", "'slurm-gateway queue --help'"),
         (("--settle", "-1"), "argument --settle: '-1' is no time such as 30s, 5m or 1h", "'slurm-gateway queue --help'"),
         (("--max-size", "big"), "argument --max-size: 'big' is no size such as 500k or 4m", "'slurm-gateway queue --help'"),
+        *(
+            (("--max-size", size), f"argument --max-size: '{size}' is not between a byte and 1024m", "'slurm-gateway queue --help'")
+            for size in ("0", "9" * 12 + "m")
+        ),
+        (("--interval", "999999999h"), "argument --interval: '999999999h' is longer than a year", "'slurm-gateway queue --help'"),
         (("--order", "size"), "--order: 'size' is none of name, time", "'slurm-gateway queue --help'"),
         (("--on-failure", "panic"), "--on-failure panic is none of continue, stop and retry=K", "For example: --on-failure retry=2"),
         (("--status", "--dry-run"), "argument --dry-run: not allowed with argument --status", "'slurm-gateway queue --help'"),
@@ -222,7 +227,7 @@ def test_a_second_queue_is_refused_with_a_hint(run: Run, slurm: Slurm, folder: P
         ran = run("queue", folder)
     assert ran.code == 1
     assert ran.err.startswith(f"slurm-gateway: a queue runs on {folder} already: process {os.getpid()} on ")
-    assert ran.err.endswith("hint: It takes what you put into the folder. 'slurm-gateway queue DIR --status' shows how far it is.\n")
+    assert ran.err.endswith(f"hint: It takes what you put into the folder. 'slurm-gateway queue {folder} --status' shows how far it is.\n")
     assert slurm.jobs == {}
 
 

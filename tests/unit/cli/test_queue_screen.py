@@ -51,6 +51,7 @@ def test_json_is_a_line_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
     out, err = io.StringIO(), io.StringIO()
     shown(monkeypatch, out, err, as_json=True)
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == [event.kind for event in EVENTS]
+    assert {json.loads(line)["at"] for line in out.getvalue().splitlines()} == {"1970-01-01T00:00:00Z"}
     assert err.getvalue() == ""
 
 
@@ -89,3 +90,11 @@ def test_when_somebody_is_asked_the_bar_makes_room(monkeypatch: pytest.MonkeyPat
         bar.make_room()
         bar.show(EVENTS[3])
         assert "1 in Slurm" in err.getvalue()
+
+
+@pytest.mark.parametrize(("file", "said"), [("a.sh", ""), ("a.json", "a.json: Brought up to the cluster's version: time_limit.\n")])
+def test_what_was_repaired_is_told_of_what_a_person_wrote(monkeypatch: pytest.MonkeyPatch, file: str, said: str) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", err)
+    Plain().show(QueueEvent(kind="submitted", file=file, job_id=90, repaired=("time_limit",)))
+    assert err.getvalue() == said

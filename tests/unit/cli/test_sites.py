@@ -44,7 +44,8 @@ def test_one_that_nobody_knows_cannot(run: Run, desk: Desk) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_nothing_to_list_is_told_so(run: Run) -> None:
-    assert (run("sites").out, run("sites", "list", "--json").out) == ("no sites\n", '{"sites": []}\n')
+    assert run("sites", "--json").out == run("sites", "list", "--json").out
+    assert (run("sites").out, run("sites", "list", "--json").out) == ("No sites.\n", '{"sites": []}\n')
 
 
 def test_a_broken_file_is_one_line_and_a_hint(run: Run, desk: Desk) -> None:

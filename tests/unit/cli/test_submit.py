@@ -161,7 +161,8 @@ def test_another_refusal_is_slurms_own(run: Run, gateway: Gateway, file: Path) -
     [
         (["--set", "partition"], 2, "'partition' is not NAME=VALUE"),
         (["--set", "=x"], 2, "'=x' is not NAME=VALUE"),
-        (["--largest", "0"], 2, "--largest must be 1 at least\nhint: Name a number of MiB."),
+        (["--max-size", "0"], 2, "argument --max-size: '0' is not between a byte and 1024m\nhint: 'slurm-gateway submit --help'"),
+        (["--patience", "long"], 2, "argument --patience: 'long' is no time such as 30s, 5m or 1h\nhint: 'slurm-gateway submit --help'"),
         (["--set", "partion=x"], 1, "there is no field partion\nhint: Did you mean partition?"),
     ],
 )
@@ -177,7 +178,7 @@ def test_a_file_that_is_not_there_or_no_job_is_said_with_a_hint(run: Run, gatewa
     ran = run("submit", tmp_path / "bad.sh")
     assert (ran.code, "bad.sh:2: there is no option --partion\nhint: Did you mean --partition?" in ran.err) == (1, True)
     (tmp_path / "large.json").write_bytes(b" " * (1024 * 1024 + 1))
-    ran = run("submit", tmp_path / "large.json", "--largest", 1)
+    ran = run("submit", tmp_path / "large.json", "--max-size", "1m")
     assert (ran.code, "is larger than 1 MiB" in ran.err, gateway.sent) == (1, True, [])
 
 

@@ -116,3 +116,18 @@ def test_a_terminal_that_would_show_the_password_is_told() -> None:
     with Terminal([sys.executable, "-c", f"from gateway.cli import terminal\n{broken}{program}"], ENVIRONMENT) as terminal:
         assert terminal.ended() == 0
     assert terminal.shown.splitlines()[-1] == ("the terminal does not hide what is typed | Run this again at a terminal, and answer the question.")
+
+
+@pytest.mark.parametrize("program", ["terminal.say(said)", "terminal.tell(said)", "terminal.line(said)", "terminal.hidden(said)"])
+def test_nothing_that_is_said_or_asked_can_move_the_cursor(program: str) -> None:
+    with at(f"said = 'one\\x1b[2J\\x9b2J\\u202e\\ntwo: '; {program}") as terminal:
+        terminal.answer("one?[2J?2J?\r\ntwo: ", "x")
+        terminal.ended()
+    assert "\x1b" not in terminal.shown
+
+
+def test_what_nobody_hears_is_no_reason_to_fail() -> None:
+    with Path("/dev/full").open("w") as full:
+        program = "from gateway.cli import terminal; terminal.say('x'); print('done')"
+        ran = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=full, check=False, timeout=60)
+    assert ran.stdout == b"done\n"

@@ -35,7 +35,7 @@ def test_a_span_is_read_as_people_write_it(text: str, seconds: int) -> None:
 def test_what_is_no_span_is_told_with_what_is(text: str) -> None:
     with pytest.raises(CommandError) as caught:
         duration(text)
-    assert (caught.value.hint, caught.value.exit_code) == ("Say it like 12h, 7d or 2w.", 2)
+    assert (caught.value.hint, caught.value.exit_code) == ("Say it like 90s, 30m, 12h or 7d.", 2)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,12 @@ def test_a_moment_is_shown_as_the_clock_here_shows_it(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        assert on_the_clock(0.0) == "1970-01-01 01:00"
+        assert on_the_clock(0.0) == "1970-01-01 01:00 CET"
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("told", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2026-13-01T00:00:00Z", "9999-06-01T00:00:00Z"])
+def test_a_time_that_no_calendar_has_everywhere_is_none(told: str) -> None:
+    assert moment(told) is None

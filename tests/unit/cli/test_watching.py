@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,8 +19,8 @@ from gateway.cli.watching import Change, Screen, Seen, chosen
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError
 from gateway.secret import Secret
+from tests.saying import Asked, FakeGateway, Says, event, refuses
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.fake_gateway import Asked, FakeGateway, Says, event, refuses
 
 
 def told(number: int, state: str, **more: object) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def job(number: int, state: str, **more: object) -> Job:
 
 @pytest.fixture(autouse=True)
 def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_AGAIN", "_AGAIN_LONGEST", "_FIRST", "_LONGEST", "_SOME_TOLD", "_TICK"):
+    for name in ("_AGAIN", "_AGAIN_LONGEST", "_FIRST", "_LONGEST", "_SOME_TOLD", "_TICK", "_APART"):
         monkeypatch.setattr(watching, name, 0.01)
 
 
@@ -144,7 +146,7 @@ def test_a_job_is_told_from_its_beginning_to_its_end(run: Run, gateway: FakeGate
         ["1", "FAILED", "job1", "exit", "3"],
         ["1", "gone", "job1", "exit", "3"],
     ]
-    assert gateway.asked[1].query == {"user": "alice"}
+    assert next(asked for asked in gateway.asked if asked.path == "/events").query == {"user": "alice"}
     assert (ran.code, ran.err) == (1, "slurm-gateway: The test is over.\nhint: Go home.\n")
 
 
@@ -311,3 +313,23 @@ def test_a_dumb_terminal_gets_lines(terminal: Terminal, monkeypatch: pytest.Monk
     monkeypatch.setenv("TERM", "dumb")
     assert not watching._is_screen()
     assert tables.console(terminal).is_dumb_terminal
+
+
+def test_however_much_is_heard_the_list_is_read_now_and_then(
+    run: Run, gateway: FakeGateway, over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_APART", 0.2)
+    read: list[float] = []
+
+    def answer(_asked: Asked) -> Says:
+        read.append(time.monotonic())
+        if len(read) == 4:
+            over.set()
+            return refuses(418, "teapot", "The test is over.", "Go home.")
+        return Says(body={"jobs": [told(len(read), "RUNNING")]})
+
+    many = b"".join(event("job", number, job_id=number) for number in range(500))
+    gateway.on("GET /events", Says(media_type="text/event-stream", pieces=(event("ready"), *([many] * 400), _until(over))))
+    gateway.on("GET /slurm/latest/jobs", answer)
+    assert run("jobs", "--watch").err.startswith("slurm-gateway: The test is over.")
+    assert min(after - before for before, after in itertools.pairwise(read)) >= 0.1

@@ -13,14 +13,14 @@ def test_people_are_told_who_they_are_and_until_when(run: Run, desk: Desk) -> No
     desk.signed_in()
     ran = run("whoami")
     assert (ran.code, ran.err) == (0, "")
-    assert re.sub(r"\(\d{4}-\d\d-\d\d \d\d:\d\d\)", "(DATE)", ran.out).splitlines() == [
-        "user           alice",
-        f"site           default ({desk.fake.url})",
-        "signed in by   a session",
-        "ends           in 12 h 0 min (DATE)",
-        "unused, ends   in 1 h 0 min (DATE)",
-        "second factor  proved 5 s ago",
-        "scopes         *",
+    assert re.sub(r"\(\d{4}-\d\d-\d\d \d\d:\d\d [A-Z]+\)", "(DATE)", ran.out).splitlines() == [
+        "User           alice",
+        f"Site           default ({desk.fake.url})",
+        "Signed in by   a session",
+        "Ends           in 12 h 0 min (DATE)",
+        "If unused      in 1 h 0 min (DATE)",
+        "Second factor  proved 5 s ago",
+        "Scopes         *",
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_personal_token_is_told_as_one(run: Run, desk: Desk, monkeypatch: pyte
     monkeypatch.setenv("SLURM_GATEWAY_TOKEN", desk.fake.session("bob", kind="token", expires_in=60.0))
     monkeypatch.setenv("SLURM_GATEWAY_URL", desk.fake.url)
     out = run("whoami").out
-    assert ("user           bob\n" in out, "signed in by   a personal token\n" in out, "unused" in out) == (True, True, False)
+    assert ("User           bob\n" in out, "Signed in by   a personal token\n" in out, "If unused" in out) == (True, True, False)
 
 
 def test_a_given_token_that_is_dead_is_told_with_what_to_do(run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,3 +179,9 @@ def test_without_a_ca_those_of_the_system_are_trusted_and_names_are_checked() ->
     context = trust(None)
     assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_a_proxy_may_have_a_password_that_is_no_utf_8() -> None:
+    proxy = proxy_to(Address.of("https://g"), {"https_proxy": "http://u:p\udce4ss@proxy:1"})
+    assert proxy is not None
+    assert proxy.headers == {"Proxy-Authorization": "Basic dTpw5HNz"}

@@ -421,3 +421,21 @@ def test_a_refused_stream_is_an_error_with_its_words(side: Side) -> None:
     with serving(always(refusal)) as server, pytest.raises(GatewayError) as caught:
         side(server.url).hear(listen(where()), 1)
     assert (caught.value.reason, str(caught.value)) == ("not_permitted", "No.")
+
+
+@BOTH
+def test_a_chunk_of_less_than_nothing_is_not_all_that_will_ever_come(side: Side) -> None:
+    sent = 0
+
+    def script(caller: Caller) -> None:
+        nonlocal sent
+        caller.request()
+        caller.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        while sent < 200_000_000:
+            caller.say(b"x" * 65536)
+            sent += 65536
+
+    with serving(script) as server:
+        [error] = side(server.url)(one(READ), largest=1_000_000)
+    assert isinstance(error, UnreachableError)
+    assert sent < 100_000_000

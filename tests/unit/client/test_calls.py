@@ -176,6 +176,14 @@ def test_what_slurm_warns_of_is_told() -> None:
     assert driven.result.warnings == ("w", "held")
 
 
+def test_a_value_that_slurm_only_warns_of_is_a_refusal_that_names_its_place() -> None:
+    warned = [{"description": 'Expected a number but got "many"', "source": "#/job/tasks/"}]
+    tree = {"errors": [], "warnings": warned, "hint": "Correct the fields that 'warnings' names."}
+    driven = drive(calls.submit(b"{}", where(), key="k"), [ok(tree)])
+    assert isinstance(driven.error, SlurmRefusedError)
+    assert (str(driven.error), driven.error.hint) == ('job.tasks: Expected a number but got "many"', "Correct the fields that 'warnings' names.")
+
+
 def test_a_submission_whose_answer_names_no_job_says_why_and_where_to_look() -> None:
     driven = drive(calls.submit(b"{}", where(), key="k"), [ok({"job_id": 0, "hint": "No partition."})])
     assert isinstance(driven.error, NotUnderstoodError)

@@ -43,3 +43,9 @@ def test_an_error_can_be_told_apart_by_programs() -> None:
     assert isinstance(error, GatewayError)
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own; what an error was made of does not travel
+
+
+def test_a_token_that_a_server_says_aloud_is_not_said_again() -> None:
+    token = "sgw_" + "aB3" * 16 + "c"
+    error = RefusedError({"detail": f"no such token: {token}", "hint": f"drop {token}."}, status=401, request_id=None)
+    assert (str(error), error.hint) == ("no such token: sgw_…", "drop sgw_….")

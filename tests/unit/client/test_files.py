@@ -197,3 +197,20 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     with pytest.raises(GatewayError, match="cannot be written"), files.locked(tmp_path / "lock", patience=0):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_nothing_is_made_in_the_home_of_somebody_else(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, -1)
+    with pytest.raises(GatewayError, match=f"{tmp_path} belongs to somebody else"):
+        files.own(tmp_path / ".config" / "slurm-gateway")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_behind_is_swept_up(tmp_path: Path) -> None:
+    old, young, other = tmp_path / f".default.header.{'a' * 16}", tmp_path / f".default.header.{'b' * 16}", tmp_path / ".default.header.bak"
+    for file in (old, young, other):
+        files.create(file, b"token")
+        os.utime(file, (0, 0) if file != young else None)
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, other])

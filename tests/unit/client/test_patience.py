@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
+import gateway
 import gateway.errors
 from gateway.client import patience
 from gateway.client.asking import Answer, Ask
@@ -65,13 +68,16 @@ def test_only_what_is_safe_is_sent_again(reply: Reply, read: bool, change: bool,
 
 def test_each_reason_of_the_gateway_is_known_to_be_safe_or_not() -> None:
     """A reason that is new has to be put somewhere: as things are, it would never be sent again."""
+    for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     theirs = {refusal.reason for refusal in _all(gateway.errors.Refusal) if refusal.__module__.startswith("gateway.")}
     of_nginx = set(re.findall(r"^ +/\.problem/\w+ ([a-z_]+);$", NGINX.read_text(), re.MULTILINE))
     settled = {
         "already_enrolled", "application_timeout", "application_unavailable", "bad_request", "conflict", "credentials_refused",
         "credentials_required", "enrolment_required", "factor_unavailable", "idempotency_key_reused", "internal_error", "method_not_allowed",
-        "not_acceptable", "not_found", "not_permitted", "second_factor_stale", "slurm_refused_gateway", "token_refused", "too_large",
-        "unsupported_coding", "version_gone", "wrong_host",
+        "list_not_understood", "list_too_large", "not_acceptable", "not_found", "not_permitted", "second_factor_stale", "slurm_errors",
+        "slurm_refused_gateway", "token_refused", "too_large", "unsupported_coding", "upstream_slow", "version_gone", "view_timeout", "wrong_host",
     }  # fmt: skip
     assert theirs | of_nginx == patience._NOTHING_DONE | patience._NOT_KNOWN | settled
 

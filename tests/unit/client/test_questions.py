@@ -152,6 +152,7 @@ def test_accounting_that_is_late_is_asked_again_but_not_for_ever() -> None:
     driven = drive(questions.wait(standing(), 5), [slurm(404, 2017), running] * 100)
     assert len(driven.asked) < 50
     assert isinstance(driven.error, JobForgottenError)
+    assert driven.error.hint == "Slurm's administrators may end it in accounting: 'sacctmgr show runawayjobs'."
 
 
 # Versions.

@@ -301,3 +301,37 @@ def test_a_site_is_removed_with_its_token(sites: Sites) -> None:
     sites.keep("here", HERE, TOKEN)
     sites.remove("here")
     assert (sites.names(), sites.default(), sites.header_file("here").exists()) == ([], None, False)
+
+
+# Two at once.
+
+
+def test_whoever_keeps_a_token_is_told_which_one_it_has_taken_the_place_of(sites: Sites) -> None:
+    assert sites.keep("work", HERE, TOKEN) is None
+    replaced = sites.keep("work", THERE, OTHER)
+    assert replaced is not None
+    assert (replaced[0], replaced[1].reveal()) == (HERE, TOKEN.reveal())
+
+
+def test_of_two_who_sign_out_and_in_at_once_the_new_token_stays(sites: Sites) -> None:
+    sites.keep("work", HERE, OTHER)
+    sites.forget("work", TOKEN)
+    assert token_of(sites, "work") == OTHER.reveal()
+    sites.forget("work", OTHER)
+    assert token_of(sites, "work") is None
+
+
+def test_writing_sweeps_up_what_was_left_behind(sites: Sites) -> None:
+    sites.prepare()
+    left = sites.folder / f".work.header.{'a' * 16}"
+    files.create(left, b"token")
+    os.utime(left, (0, 0))
+    sites.keep("work", HERE, TOKEN)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("home", ["", "somewhere"])
+def test_a_home_folder_that_is_nowhere_is_none(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(GatewayError, match="there is no home folder"):
+        Sites.of({})

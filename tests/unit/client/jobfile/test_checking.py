@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client.errors import NotUnderstoodError
 from gateway.client.jobfile.checking import MOST, Problem, check, kind_of, name_of, shown
 from gateway.client.jobfile.places import Places, of_json
 from tests.unit.client.jobfile.documents import NEW, OLD, submission
@@ -246,3 +248,16 @@ ANYTHING = st.recursive(
 @given(tree=ANYTHING | st.fixed_dictionaries({"job": ANYTHING, "script": ANYTHING}), version=st.sampled_from([OLDER, NEWER]))
 def test_whatever_a_file_says_nothing_is_raised(tree: Any, version: Any) -> None:
     check(tree, version, Places())
+
+
+def test_a_description_that_doubles_with_each_reference_has_no_end() -> None:
+    doubling = {f"d{level}": {"anyOf": [{"$ref": f"#/components/schemas/d{level + 1}"}] * 2} for level in range(60)}
+    told = submission({**NEW, "comment": {"$ref": "#/components/schemas/d0"}}, {**doubling, "d60": {"type": "integer"}})
+    with pytest.raises(NotUnderstoodError, match="has no end"):
+        check({"job": {"comment": "x", "current_working_directory": "/"}, "script": "#!/bin/sh"}, told, Places())
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_no_time_is_spent_on_the_others() -> None:
+    begun = time.process_time()
+    problems = check({"job": {f"field{number}": 1 for number in range(100_000)}, "script": "#!/bin/sh"}, NEWER, Places())
+    assert (len(problems), time.process_time() - begun < 5) == (200, True)

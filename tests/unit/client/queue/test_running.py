@@ -47,6 +47,12 @@ def statuses(folder: Path) -> dict[str, Status]:
     return {file: entry.status for file, entry in ledger(folder).entries.items()}
 
 
+def test_how_many_files_there_are_is_told_from_the_first_check_on(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", "b.json")
+    told = [sum(event.counts.values()) for event in run(tmp_path, Gateway(Slurm())) if event.kind in {"check", "taken"} and event.counts is not None]
+    assert (len(told) > 3, set(told)) == (True, {2})
+
+
 def test_files_are_submitted_one_after_the_other_in_their_order(tmp_path: Path) -> None:
     write(tmp_path, "job10.json", "job2.json", "job1.json")
     gateway = Gateway(Slurm())
@@ -282,7 +288,9 @@ def test_one_that_is_not_found_is_set_aside_as_not_known(tmp_path: Path) -> None
     told = run(tmp_path, gateway)
     assert gateway.sent == ["a.json"]
     assert statuses(tmp_path) == {"a.json": Status.UNKNOWN}
-    assert "does not prove" in (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
+    why = (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
+    assert "does not prove" in why
+    assert "If it is not among them, put the file back, and it is submitted." in why
     assert told[-1].counts is not None
     assert told[-1].counts["unknown"] == 1
 

@@ -56,6 +56,14 @@ def test_of_many_files_the_last_ones_are_named() -> None:
             "Set aside: a is set-aside/a.1 now: it is empty\nhint: Write.",
         ),
         (
+            QueueEvent(kind="set_aside", file="a", to="a", reason="refused", message="a:2:1: no JSON", hint="Write."),
+            "Set aside: a is set-aside/a now: 2:1: no JSON\nhint: Write.",
+        ),
+        (
+            QueueEvent(kind="set_aside", file="a", to="a", reason="refused", message="a is empty", hint="Write."),
+            "Set aside: a is set-aside/a now: is empty\nhint: Write.",
+        ),
+        (
             QueueEvent(kind="set_aside", file="a", to="a", reason="unknown", message="lost", hint="Look."),
             "Not known whether it was submitted: a is set-aside/a now: lost\nhint: Look.",
         ),

@@ -15,7 +15,7 @@ from gateway.client.gateway import Gateway
 from gateway.client.news import Event
 from gateway.client.queue import watching
 from gateway.client.queue.watching import FolderChanged, FolderWatch, Inbox, JobChanged, JobWatch, Listening, News, Stop
-from tests.unit.cli.fake_gateway import TOKEN, Says, event, fake_gateway
+from tests.saying import TOKEN, Says, event, fake_gateway
 from tests.unit.client.queue.fakes import refused
 
 LIMIT = 10.0

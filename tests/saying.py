@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent / "unit" / "cli" / "recorded"
 TOKEN = "sgw_" + "a" * 49
 PROBLEM = "application/problem+json"
 
@@ -73,7 +73,7 @@ class FakeGateway:
 
     def answer(self, asked: Asked) -> Says:
         self.asked.append(asked)
-        there = self.answers.get(f"{asked.method} {asked.path}")
+        there = self.answers.get(f"{asked.method} {unquote(asked.path)}")
         if not there:
             return refuses(404, "not_found", f"The fake serves nothing at {asked.method} {asked.path}.")
         answer = there.pop(0) if len(there) > 1 else there[0]
@@ -85,6 +85,13 @@ def fake_gateway() -> Iterator[FakeGateway]:
     """Run a gateway until the block ends; alice is signed in at it."""
     fake = FakeGateway()
     fake.on("GET /auth/session", Says(body={"username": "alice", "kind": "session", "expires_at": "2030-01-01T00:00:00Z"}))
+    with served(fake.answer) as fake.url:
+        yield fake
+
+
+@contextmanager
+def served(answer: Callable[[Asked], Says]) -> Iterator[str]:
+    """Serve what ``answer`` says until the block ends, at the address that this gives."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -94,8 +101,10 @@ def fake_gateway() -> Iterator[FakeGateway]:
             length = int(self.headers.get("Content-Length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(length)
-            says = fake.answer(Asked(method=self.command, path=unquote(path), query=dict(parse_qsl(query)), headers=headers, body=body))
-            self.send_response(says.status)
+            says = answer(Asked(method=self.command, path=path, query=dict(parse_qsl(query)), headers=headers, body=body))
+            self.send_response_only(says.status)
+            if not any(name == "Date" for name, _ in says.headers):
+                self.send_header("Date", self.date_time_string())
             for name, value in says.headers:
                 self.send_header(name, value)
             self.send_header("Content-Type", says.media_type)
@@ -122,10 +131,9 @@ def fake_gateway() -> Iterator[FakeGateway]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield fake
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
