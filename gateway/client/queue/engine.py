@@ -235,14 +235,17 @@ class Engine:
         self._postpone(now, later, error)
         self._down = self._down or everything
 
-    def limited(self, now: float, file: str) -> bool:
-        """Note that Slurm takes no more jobs of this user; return whether to wait for that to change, which it does when one of ours ends."""
+    def limited(self, now: float, file: str, *, others: bool) -> bool:
+        """Note that Slurm takes no more jobs of this user; return whether to wait for that to change, which it does when one of theirs ends.
+
+        ``others``: there are some that are not ours. Where there are none at all, it is the job itself that is more than somebody may have.
+        """
         if self._ledger.open_in(Status.IN_SLURM):
             self._hold = math.inf
             return True
-        self._hold = now + _LONGEST
-        self._limits[file] = self._limits.get(file, 0) + 1
-        return self._limits[file] < _LIMITED
+        tries = self._limits[file] = self._limits.get(file, 0) + 1
+        self._hold = now + (min(tries * _LONGEST, _ASK_AT_MOST) if others else _LONGEST)
+        return others or tries < _LIMITED
 
     def withdrawn(self, now: float, file: str) -> None:
         """Note that a file has certainly made no job, and may be taken anew."""

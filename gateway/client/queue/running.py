@@ -297,13 +297,20 @@ class Queue:
             return
         self._reached = True
         self._engine.answers(now)
-        if verdict is Verdict.LIMIT and self._engine.limited(now, entry.file):
+        if verdict is Verdict.LIMIT and self._engine.limited(now, entry.file, others=self._has_others()):
             self._withdraw(entry, str(error))
             yield QueueEvent(kind="limited", file=entry.file, message=str(error), hint=error.hint)
         elif verdict is Verdict.UNKNOWN:
             self._look_for(entry, str(error))
         else:
             self._set_aside(entry.file, str(error), of_commands(error.hint))
+
+    def _has_others(self) -> bool:
+        """Tell whether the user may have jobs under way that are none of this queue's."""
+        try:
+            return any(not job.is_over and job.id not in self.ledger.job_ids for job in self._ways.jobs())
+        except GatewayError:
+            return True
 
     def _withdraw(self, entry: Entry, reason: str) -> None:
         self._journal.write(records.Withdrawn(file=entry.file, key=entry.key, reason=reason, at=self._clocks.wall()))

@@ -385,10 +385,11 @@ def test_a_signal_stops_it_and_says_how_to_go_on(
 
 
 def test_a_second_signal_while_somebody_is_asked_gives_them_their_terminal_back(desk: Desk, folder: Path) -> None:
-    write(folder, "a.json")
     desk.signed_in()
-    desk.fake.known.clear()
-    with desk.types("queue", folder, *NOW) as terminal:
+    with desk.types("queue", folder, "--follow", *NOW) as terminal:
+        terminal.wait_for("No more jobs in queue")
+        desk.fake.known.clear()
+        write(folder, "a.json")
         terminal.wait_for("Password of alice:")
         terminal.type("\x03")
         terminal.wait_for("once more, and it stops at once")

@@ -326,7 +326,7 @@ def test_at_a_limit_with_jobs_of_ours_in_slurm_one_of_them_is_waited_for() -> No
     driver.saw("a", "b")
     driver.into_slurm("a")
     driver.intend("b")
-    assert driver.engine.limited(driver.now, "b")
+    assert driver.engine.limited(driver.now, "b", others=False)
     withdraw(driver, "b")
     driver.saw("b")
     assert isinstance(driver.next(), Sleep)
@@ -344,7 +344,7 @@ def test_at_a_limit_with_none_of_ours_in_slurm_it_is_tried_three_times() -> None
     waits: Sequence[bool] = []
     for _ in range(3):
         driver.intend("a")
-        waits = [*waits, driver.engine.limited(driver.now, "a")]
+        waits = [*waits, driver.engine.limited(driver.now, "a", others=False)]
         withdraw(driver, "a")
     assert waits == [True, True, False]
 
@@ -355,7 +355,7 @@ def test_at_a_limit_one_that_is_not_in_slurm_yet_is_not_waited_for() -> None:
     driver.intend("a")
     driver.engine.later(driver.now, driver.ledger.entries["a"], refused("submission_unknown", 409), everything=False, maybe_sent=True)
     driver.intend("b")
-    assert driver.engine.limited(driver.now, "b")
+    assert driver.engine.limited(driver.now, "b", others=False)
     withdraw(driver, "b")
     set_aside(driver, "a")
     driver.now += 30.0

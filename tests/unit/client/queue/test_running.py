@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client.calls import Submitted
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, NotUnderstoodError, UnreachableError
 from gateway.client.queue.ledger import Status
@@ -513,3 +514,22 @@ def test_one_that_is_stopped_says_what_may_be_in_slurm(tmp_path: Path) -> None:
             if event.kind == "waiting":
                 running.stop()
     assert [(event.jobs, event.files) for event in told if event.kind == "stopped"] == [((), ("a.json",))]
+
+
+def test_at_a_limit_that_other_jobs_of_ours_have_reached_they_are_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", "b.json")
+    gateway = Gateway(Slurm(life=3600.0))
+    gateway.slurm.submit("by hand")
+    submit, refusals = gateway.submit, []
+
+    def limited(body: bytes, *, key: str | None = None) -> Submitted:
+        if gateway.slurm.jobs[90]["job_state"] == "RUNNING":
+            refusals.append(key)
+            raise by_slurm(500, 2050)
+        return submit(body, key=key)
+
+    gateway.submit = limited  # type: ignore[method-assign]
+    told = run(tmp_path, gateway)
+    assert gateway.slurm.names == ["by hand", "a.json", "b.json"]
+    assert "set_aside" not in kinds(told)
+    assert kinds(told).count("limited") == len(refusals) < 20
