@@ -87,6 +87,11 @@ class Ledger:
         return [entry for entry in self._open.values() if entry.status is status]
 
     @property
+    def unsettled(self) -> list[Entry]:
+        """Those of ``past`` that still want somebody's look: what was set aside and came back corrected, and completed, does not."""
+        return [entry for entry in self.past if entry.status is not Status.SET_ASIDE or self.entries[entry.file].status is not Status.COMPLETED]
+
+    @property
     def taken(self) -> Collection[str]:
         """The files that were submitted, in the order in which they were last."""
         return self._taken.keys()

@@ -416,7 +416,7 @@ class Queue:
 def counts(ledger: Ledger, files: Sequence[folders.Found]) -> dict[str, int]:
     """Return how many files are where; ``waiting`` are those that were not taken yet."""
     told = Counter(entry.status.value for entry in ledger.entries.values())
-    told.update(entry.status.value for entry in ledger.past)
+    told.update(entry.status.value for entry in ledger.unsettled)
     waiting = sum(found.file not in ledger.entries or ledger.entries[found.file].status in FREE for found in files)
     names = [status.value for status in (Status.COMPLETED, Status.FAILED, Status.SET_ASIDE, Status.UNKNOWN, Status.IN_SLURM, Status.SENDING)]
     return {"waiting": waiting, **{name: told[name] for name in names}}

@@ -52,7 +52,7 @@ def report(folder: Path, options: Options) -> Report:
     """Look at a queue; raise GatewayError if its journal is broken."""
     seen = folders.look(folder, folders.ORDERS[options.order])
     glanced = glance(folder)
-    lines = [_line(entry) for entry in (*glanced.ledger.past, *glanced.ledger.entries.values()) if entry.status is not Status.WITHDRAWN]
+    lines = [_line(entry) for entry in (*glanced.ledger.unsettled, *glanced.ledger.entries.values()) if entry.status is not Status.WITHDRAWN]
     lines += [Line(file=found.file, status=WAITING) for found in waiting(glanced.ledger, seen.files)]
     return _report(lines, glanced.holder, seen.others)
 

@@ -112,3 +112,20 @@ def test_of_many_files_the_last_that_were_taken_are_told_in_no_time() -> None:
     assert time.process_time() - began < 1.0  # to look through a list for each of them took 2.5 s
     assert ledger.last_taken(2) == ("job19998", "job19999")
     assert ledger.last_taken(30_000) == tuple(ledger.taken)
+
+
+@pytest.mark.parametrize(
+    ("records", "unsettled"),
+    [
+        ((SETTING, SET, INTENDED), [Status.SET_ASIDE]),
+        ((SETTING, SET, INTENDED, SUBMITTED, FAILED), [Status.SET_ASIDE]),
+        ((SETTING, SET, INTENDED, SUBMITTED, ENDED), []),
+        ((SETTING, SET, SETTING, SET, INTENDED, SUBMITTED, ENDED), []),
+        ((INTENDED, LOST, SET, AGAIN, replace(SUBMITTED, key="k2"), ENDED), [Status.UNKNOWN]),
+    ],
+    ids=str,
+)
+def test_what_came_back_corrected_and_completed_is_settled_and_what_may_have_run_twice_is_not(
+    records: tuple[Record, ...], unsettled: list[Status]
+) -> None:
+    assert [entry.status for entry in Ledger((OPENED, *records)).unsettled] == unsettled
