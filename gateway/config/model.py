@@ -394,7 +394,11 @@ class Fairness(Section):
 class Submissions(Section):
     """Submissions with an `Idempotency-Key`."""
 
-    keep: Duration = Field(86400.0, description="how long a key is remembered with the answer that it got")
+    keep: Duration = Field(
+        86400.0,
+        ge=72_000.0,  # gateway.client.queue sends a key again for as long
+        description="how long a key is remembered with the answer that it got; 20 hours at least, for as long a queue of job files counts on it",
+    )
     settle: Duration = Field(
         30.0,
         description="when a submission's end is not known: how long after its token has expired (`slurm.token_lifetime`) Slurm may still come to "

@@ -32,6 +32,7 @@ def cluster(**settings: object) -> Cluster:
 @pytest.mark.parametrize(
     ("section", "setting", "value"),
     [
+        ("submissions", "keep", "19h"),
         ("server", "workers", "2"),
         ("server", "workers", 0),
         ("server", "workers", 65),
