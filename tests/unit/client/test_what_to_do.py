@@ -21,6 +21,7 @@ from gateway.client.jobfile import read, read_file
 from gateway.client.jobfile.checking import check
 from gateway.client.jobfile.places import Places
 from gateway.client.patience import refusal_of
+from gateway.client.queue import folder
 from gateway.client.queue.journal import FOLDER, glance
 from gateway.secret import Secret
 from tests.unit.client.driving import drive, ok, where
@@ -196,3 +197,20 @@ def test_a_journal_that_cannot_be_read_says_who_can(tmp_path: Path) -> None:
     with pytest.raises(GatewayError) as caught:
         glance(tmp_path)
     assert caught.value.hint == "Look at it as the user who runs the queue."
+
+
+# A file that may be opened, and at whose beginning there is nothing that could be read.
+UNREADABLE = Path("/proc/self/mem")
+
+
+def test_a_file_that_breaks_off_while_it_is_read_is_for_its_disk() -> None:
+    with pytest.raises(JobFileError, match="cannot be read: Input/output error") as caught:
+        read_file(UNREADABLE)
+    assert caught.value.hint == "Look at the disk that it is on."
+
+
+def test_a_file_of_a_queue_that_breaks_off_while_it_is_read_may_come_back(tmp_path: Path) -> None:
+    (tmp_path / "a.json").symlink_to(UNREADABLE)
+    with pytest.raises(JobFileError, match=r"a\.json cannot be read: Input/output error") as caught:
+        folder.content(tmp_path, "a.json", 1000)
+    assert caught.value.hint == "Put it back when it can."
