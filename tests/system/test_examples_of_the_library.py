@@ -55,6 +55,7 @@ def test_what_goes_wrong_is_a_line_and_a_hint(person: Person) -> None:
 
 
 def test_jobs_are_watched_until_the_last_has_ended(person: Person) -> None:
+    person.run("cancel", "--all", "--yes")  # what other tests have left would be watched for ever
     job_id = person.site.submit(USER, "#!/bin/sh\nsleep 4\n", name="watched")
     lines: list[str] = []
     with subprocess.Popen(command("watch_jobs.py"), env=person.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:

@@ -35,6 +35,14 @@ LONG = 150.0
 FILES, IN_FLIGHT, KILLS = 200, 8, 20
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nobody_else_minds(site: Site, trixie: Site) -> Iterator[None]:
+    """Leave carol as she was, without a second factor: others look at how she comes to one."""
+    yield
+    for place in (site, trixie):
+        place.gateway("disenroll", USER, check=False)
+
+
 @pytest.fixture
 def carol(site: Site, tmp_path: Path) -> Person:
     """Carol at Slurm 22.05."""

@@ -162,7 +162,7 @@ def test_a_value_of_the_wrong_type_is_refused_at_once_whatever_the_generation_sa
 def test_a_terminal_shows_how_a_job_stands_on_one_line_until_it_ends(bob: Person) -> None:
     file = script(bob, "shown.sh", "sleep 4; exit 3")
     with terminal(bob) as screen:
-        screen.start("submit", file, "--wait")
+        screen.start("submit", file.name, "--wait")  # a command that is longer than a line would be shown as two
         shown = screen.wait(r"RUNNING on demo 0:0[1-9]$")
         number = shown.split("Submitted job ")[1].split()[0]
         assert shown.splitlines()[-1].startswith(f"Job {number} (shown.sh) RUNNING on demo 0:0")
