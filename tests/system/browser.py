@@ -37,7 +37,7 @@ def chromium(ca_file: str) -> Iterator[Browser]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"},
+                env={"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"},
                 cwd=home,
                 user=USER,
                 group=USER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -44,6 +45,17 @@ def seen(bob: Person, job_id: int) -> dict[str, str]:
     if told.get("TresPerTask") == f"cpu={told.get('CPUs/Task')}":  # what 24.11's sbatch makes of -c beside what it is
         del told["TresPerTask"]
     return told
+
+
+# What is told of now is one moment for the one, and another for the other.
+_TIMES, _APART = {"StartTime", "EligibleTime"}, 30.0
+
+
+def _seconds(told: str) -> float | None:
+    try:
+        return datetime.fromisoformat(told).timestamp()
+    except ValueError:
+        return None
 
 
 CASES = {
@@ -122,6 +134,9 @@ def test_a_job_is_what_sbatch_would_have_made_of_it(bob: Person, options: str) -
     ours = submitted(bob, script, "--hold")
     theirs = sbatch(bob.site, "bob", script, "--hold")
     one, other = seen(bob, ours), seen(bob, theirs)
+    for name in _TIMES & one.keys() & other.keys():
+        if _seconds(one[name]) is not None and abs((_seconds(one[name]) or 0) - (_seconds(other[name]) or 0)) <= _APART:
+            other[name] = one[name]
     assert {name: (one.get(name), other.get(name)) for name in one.keys() | other.keys() if one.get(name) != other.get(name)} == {}
 
 
