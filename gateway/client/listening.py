@@ -29,7 +29,9 @@ def listen(
     while True:
         yield from _open(where, tuple(query), last_event_id)
         parser, told = Parser(last_event_id), False
-        broken: GatewayError = UnreachableError("the stream of events ended", hint="It is asked for again.", sent=True)
+        broken: GatewayError = UnreachableError(
+            "the stream of events ended", hint="Try again in a minute; if it stays so, tell your administrators.", sent=True
+        )
         try:
             while piece := (yield More()):
                 assert isinstance(piece, bytes)  # noqa: S101 - the other side of Conversation's contract

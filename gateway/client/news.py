@@ -10,7 +10,8 @@ from typing import Any
 from gateway.client.cluster import has_ended
 
 _LONGEST = 1024 * 1024
-_RETRY, _LONGEST_RETRY = 2.0, 60.0
+# The shortest keeps whoever is told one thing after each connection from making them without a pause.
+_RETRY, _SHORTEST_RETRY, _LONGEST_RETRY = 2.0, 0.5, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class Parser:
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry = min(int(value[:9]) / 1000, _LONGEST_RETRY)
+            self.retry = min(max(int(value[:9]) / 1000, _SHORTEST_RETRY), _LONGEST_RETRY)
 
     def _event(self) -> Event | None:
         # Only now: what was resumed from the id of an event that did not come whole would miss that one.

@@ -31,6 +31,18 @@ def test_what_is_wanted_is_asked_for_and_told() -> None:
     assert [(event.kind, event.job_id) for event in driven.told] == [("ready", 0), ("job", 5)]
 
 
+def test_streams_that_end_without_a_word_are_given_up_with_something_to_do() -> None:
+    clock = Clock()
+    driven = drive(listen(where(clock)), [OPEN, END] * 20, clock=clock)
+    assert isinstance(driven.error, UnreachableError)
+    assert (str(driven.error), driven.error.hint.split(";")[0]) == ("the stream of events ended", "Try again in a minute")
+
+
+def test_a_server_that_wants_no_pause_between_its_streams_does_not_get_that() -> None:
+    driven = drive(listen(where()), [OPEN, b"retry: 0\n\n" + event(1), END, OPEN])
+    assert [pause.seconds for pause in driven.pauses] == [0.5]
+
+
 @pytest.mark.parametrize("broken", [END, BROKE_OFF])
 def test_a_stream_is_resumed_where_it_ended(broken: Reply) -> None:
     assert last_ids(OPEN, event(1), event(2)[:9], broken, OPEN, event(2), broken) == [None, "e-1", "e-2"]
