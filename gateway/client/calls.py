@@ -37,7 +37,7 @@ _SERVED = re.compile(rb'"\\?/slurm\\?/v0\.0\.([0-9]{1,4})\\?/')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """What signing in gives: the token, and until when it is good (Unix seconds, or as the gateway writes times)."""
+    """What signing in gives: the token, and how long it is good: until ``expires_at`` (RFC 3339), for ``expires_in`` seconds."""
 
     token: Secret
     username: str

@@ -138,7 +138,7 @@ class Gateway:
             raise self.reads.pop(0)
 
     def sibling(self) -> Listener:
-        raise NotImplementedError
+        raise NotImplementedError  # no thread listens in these tests: what it would say is put into the inbox
 
 
 class Waiting(Inbox):
