@@ -12,6 +12,7 @@ from gateway.client.patience import Trying, ask
 
 _NOT_FOUND = 404
 _STREAM = "text/event-stream"
+_HINT = "Try again in a minute; if it stays so, tell your administrators."
 
 
 def listen(
@@ -29,9 +30,7 @@ def listen(
     while True:
         yield from _open(where, tuple(query), last_event_id)
         parser, told = Parser(last_event_id), False
-        broken: GatewayError = UnreachableError(
-            "the stream of events ended", hint="Try again in a minute; if it stays so, tell your administrators.", sent=True
-        )
+        broken: GatewayError = UnreachableError("the stream of events ended", hint=_HINT, sent=True)
         try:
             while piece := (yield More()):
                 assert isinstance(piece, bytes)  # noqa: S101 - the other side of Conversation's contract

@@ -45,6 +45,7 @@ ppolicy_default "cn=policy,{base}"
 ppolicy_use_lockout
 """
 
+# No number of failures locks (pwdMaxFailure 0): that is for the gateway to see to, and tests lock by hand.
 _TREE = f"""\
 dn: {BASE}
 objectClass: dcObject
