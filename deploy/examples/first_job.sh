@@ -34,5 +34,5 @@ until grep -qi '^X-Gateway-Waited: *met' "$secrets/head" 2>/dev/null; do
   answer=$(ask --retry 5 -D "$secrets/head" "$url/slurm/latest/job/$id?wait=60&until=finished") || refused "$answer"
 done
 
-# 4. What became of it, in a line; no-cache asks Slurm itself, or the gateway may give an answer again for a second. At the end the session ends.
-ask -H 'Cache-Control: no-cache' -H 'Accept: application/x-ndjson' "$url/slurm/latest/jobs?fields=job_id,name,job_state&user=$user" | grep "\"job_id\": *$id,"
+# 4. What became of it, in a line. At the end the session ends.
+ask -H 'Accept: application/x-ndjson' "$url/slurm/latest/jobs?fields=job_id,name,job_state&user=$user" | grep "\"job_id\": *$id,"
