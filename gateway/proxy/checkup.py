@@ -11,8 +11,9 @@ Three questions are asked, each on a connection of its own, and none of them is 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 
 import structlog
 
@@ -75,10 +76,10 @@ class Checkup:
             self._start(self._compare(head))
         self.knock(head)
 
-    def knock(self, head: Head) -> bool:
-        """Ask those that have been left alone for long enough; tell whether there was one, so that an answer is worth waiting for."""
+    def knock(self, head: Head, early: Container[Endpoint] = ()) -> bool:
+        """Ask those that have been left alone for long enough, those in ``early`` before their time; tell whether an answer is worth waiting for."""
         now = self._loop.time()
-        due = [endpoint for endpoint in self._endpoints if endpoint.breaker.due(now)]
+        due = [endpoint for endpoint in self._endpoints if endpoint.breaker.due(math.inf if endpoint in early else now)]
         for endpoint in due:
             endpoint.breaker.half_open()
             self._readmissions.add(self._start(self._readmit(endpoint, head)))

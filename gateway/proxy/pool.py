@@ -152,14 +152,22 @@ class Pool:
     def _free(self, avoid: tuple[Endpoint, ...] = ()) -> Endpoint | None:
         """Return where there is a place."""
         self._turn += 1
-        return choose(self._usable, self._turn, avoid)
+        return choose((self._left(avoid) or self._usable) if avoid else self._usable, self._turn, avoid)
+
+    def _left(self, tried: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Return those that were not tried: a doubtful one where no better one is left, for a doubt is less than a failure."""
+        better = tuple(endpoint for endpoint in self._usable if endpoint not in tried)
+        return better or tuple(endpoint for endpoint in self.endpoints if endpoint.breaker.closed and endpoint not in tried)
 
     async def _another(self, head: Head, tried: tuple[Endpoint, ...]) -> bool:
-        """Tell whether there is one that was not tried, if need be once those are known that may be well again."""
-        if not set(self._usable) - set(tried):
-            self.checkup.knock(head)
+        """Tell whether there is one that was not tried, if need be once those are known that may be well again.
+
+        With none left, those that were left alone are asked before their time: they may be what is left of the cluster.
+        """
+        if not self._left(tried):
+            self.checkup.knock(head, early=set(self.endpoints) - set(tried))
             await self.checkup.readmissions()
-        return bool(set(self._usable) - set(tried))
+        return bool(self._left(tried))
 
     def _take(self, endpoint: Endpoint) -> None:
         endpoint.taken += 1

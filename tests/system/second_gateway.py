@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.system.support import Answer, HeaderList, Site, wait_for
 
@@ -32,8 +34,14 @@ class UnixConnection(http.client.HTTPConnection):
 class SecondGateway:
     """Answers on a socket of its own; each request comes on a connection of its own, for whichever worker is free."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Path) -> None:
         self.path = path
+        self._log = log
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Return what its workers have written to the log under this name so far."""
+        lines = [line for line in self._log.read_text().splitlines() if f'"{event}"' in line]
+        return [fields for fields in map(json.loads, lines) if fields["event"] == event]
 
     def ask(self, method: str, path: str, *, headers: HeaderList = (), body: bytes | None = None) -> Answer:
         """Send one request."""
@@ -69,7 +77,7 @@ def second_gateway(site: Site, edit: Callable[[str], str] = str, **directory: st
                 cwd="/",
             )
         wait_for(lambda: log.read_bytes().count(b'"serving"') == 2, 20, "two workers that serve")
-        yield SecondGateway(folder / "gateway.sock")
+        yield SecondGateway(folder / "gateway.sock", log)
     finally:
         if process is not None:
             process.terminate()

@@ -209,22 +209,21 @@ def test_an_array_is_finished_when_its_tasks_are(site: Site) -> None:
     assert [job["job_state"] for job in answer.json["jobs"]] == ["COMPLETED"] * 3
 
 
-def test_two_hundred_listeners_cost_slurmrestd_no_more_than_one(alike: Chain) -> None:
+@pytest.mark.parametrize("count", [1, 200])
+def test_two_hundred_listeners_cost_slurmrestd_no_more_than_one(alike: Chain, count: int) -> None:
     site, witness = alike.site, alike.witness
     users = ("alice", "bob", "adele")
     tokens = {user: site.token(user) for user in users}
-
-    def looks(count: int) -> Counter[str]:
-        with contextlib.ExitStack() as stack:
-            for number in range(count):
-                stack.enter_context(listening(site, tokens[users[number % 3]])).wait("ready")
-            witness.taken()
-            time.sleep(6)
-            return Counter(seen.request_line.split("?")[0] for seen in witness.taken())
-
-    one, many = looks(1), looks(200)
-    assert one.keys() == many.keys() == {f"GET {V}/jobs"} or len(one.keys() | many.keys()) == 1, (one, many)
-    assert many.total() <= one.total() * 1.2 + 1, (one, many)
+    with contextlib.ExitStack() as stack:
+        for number in range(count):
+            stack.enter_context(listening(site, tokens[users[number % 3]])).wait("ready")
+        witness.taken()
+        began = time.monotonic()
+        time.sleep(6)
+        looks, span = Counter(seen.request_line.split("?")[0] for seen in witness.taken()), time.monotonic() - began
+    # How much one may cost: a look each second, and less on a machine that is busy with other things.
+    assert looks.keys() == {f"GET {V}/jobs"}
+    assert looks.total() <= span / 1.0 + 1, (looks, span)
 
 
 def test_many_who_wait_cost_slurmrestd_what_one_does(alike: Chain) -> None:

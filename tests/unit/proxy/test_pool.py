@@ -462,3 +462,37 @@ async def test_where_none_can_be_reached_each_is_tried_once(cluster_of_two: Clus
         await pool.acquire(CALL)
     assert (pool.taken, all(endpoint.troubled for endpoint in pool.endpoints)) == (0, True)
     pool.close()
+
+
+async def test_a_doubtful_one_is_tried_before_a_call_is_refused(cluster_of_two: Cluster, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    pool = fair(changed(cluster_of_two, breaker_failures=100))
+    pool.endpoints[0].ailing = True
+    pool._review()
+    await slurms[1].stop()
+    connection = await pool.acquire(CALL)
+    assert (connection.origin.number, pool.endpoints[1].troubled) == (0, True)
+    back(pool, connection)
+    pool.close()
+
+
+async def test_where_the_last_one_fails_those_left_alone_are_asked_before_their_time(
+    cluster_of_two: Cluster, slurms: list[fakes.FakeSlurmrestd]
+) -> None:
+    pool = fair(changed(cluster_of_two, breaker_open=600.0))
+    pool.checkup._trip(pool.endpoints[0])
+    await slurms[1].stop()
+    connection = await pool.acquire(CALL)
+    assert (connection.origin.number, [request.line.split()[1] for request in slurms[0].seen]) == (0, ["/slurm/v0.0.38/diag"])
+    back(pool, connection)
+    pool.close()
+
+
+async def test_the_only_one_is_not_asked_before_its_time(cluster: Cluster, slurm: fakes.FakeSlurmrestd) -> None:
+    pool = fair(changed(cluster, breaker_open=600.0, breaker_failures=1))
+    await slurm.stop()
+    for _ in range(2):
+        with pytest.raises(UpstreamUnreachable):
+            await pool.acquire(CALL)
+    assert pool.endpoints[0].asking == 0
+    assert not pool.checkup._tasks
+    pool.close()
