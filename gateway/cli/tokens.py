@@ -10,15 +10,15 @@ import argparse
 import json
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from gateway.cli import person
-from gateway.client.errors import GatewayError, NotUnderstoodError
+from gateway.client.calls import MadeToken, PersonalToken
+from gateway.client.errors import GatewayError
 from gateway.client.files import create as create_file
 from gateway.client.gateway import Gateway
-from gateway.client.sites import is_token
 from gateway.errors import CommandError
 
 _ADMINISTRATORS = "for administrators, with --config: "
@@ -53,22 +53,18 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 
 def create(arguments: argparse.Namespace) -> int:
     """Make a token, and show it or write it to a file."""
-    wanted = {"name": arguments.name, "scopes": arguments.scope, "networks": arguments.network, "expires_in": _seconds(arguments.expires)}
+    expires_in = _seconds(arguments.expires)
     if arguments.output is not None and (arguments.output.exists() or arguments.output.is_symlink()):
         raise CommandError(f"{arguments.output} is there already", "Name a file that is not there yet: no token is ever written over another.")
     with person.gateway_of(arguments) as gateway:
-        body = json.dumps({key: value for key, value in wanted.items() if value is not None}).encode()
-        made = person.document(gateway.call("POST", "/auth/tokens", headers=[("Content-Type", "application/json")], body=body))
-        if not isinstance(made.get("token"), str) or not is_token(made["token"]) or not isinstance(made.get("id"), str):
-            raise NotUnderstoodError("the answer has no token", hint="Is this the gateway's address?")
+        made = gateway.create_token(arguments.name, scopes=arguments.scope or (), expires_in=expires_in, networks=arguments.network or ())
         if arguments.output is not None:
             _write(gateway, arguments.output, made)
+    kept = {"token": made.token.reveal().decode()} if arguments.output is None else {"file": str(arguments.output)}
     if arguments.json:
-        sys.stdout.write(json.dumps(made) + "\n")
-    elif arguments.output is None:
-        sys.stdout.write(f"{made['token']}\n")
+        sys.stdout.write(json.dumps({"id": made.id, "name": made.name, **_terms(made), "expires_in": round(made.expires_in), **kept}) + "\n")
     else:
-        sys.stdout.write(f"{arguments.output}\n")
+        sys.stdout.write("".join(f"{value}\n" for value in kept.values()))
     return 0
 
 
@@ -79,12 +75,11 @@ def show(arguments: argparse.Namespace) -> int:
 
         return everybodys_tokens.show(arguments)
     with person.gateway_of(arguments) as gateway:
-        rows = _listed(gateway)
+        found = gateway.tokens()
     if arguments.json:
-        sys.stdout.write(json.dumps({"tokens": rows}) + "\n")
-        return 0
-    if rows:
-        _show(rows)
+        sys.stdout.write(json.dumps({"tokens": [{**asdict(token), **_terms(token)} for token in found]}) + "\n")
+    elif found:
+        _show(found)
     else:
         sys.stdout.write("No tokens.\n")
     return 0
@@ -100,7 +95,7 @@ def revoke(arguments: argparse.Namespace) -> int:
     try:
         with person.gateway_of(arguments) as gateway:
             for token in arguments.id:
-                gateway.call("DELETE", f"/auth/tokens/{quote(token, safe='')}")
+                gateway.revoke_token(token)
                 ended.append(token)
     except GatewayError as error:
         if error.reason == "not_found":
@@ -131,12 +126,11 @@ def _is_administrators(arguments: argparse.Namespace) -> bool:
     return False
 
 
-def _listed(gateway: Gateway) -> list[dict[str, Any]]:
-    rows = person.document(gateway.call("GET", "/auth/tokens")).get("tokens")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+def _terms(token: MadeToken | PersonalToken) -> dict[str, Any]:
+    return {"expires_at": token.expires_at, "scopes": list(token.scopes), "networks": list(token.networks)}
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(found: list[PersonalToken]) -> None:
     from gateway.cli.tables import Column, When, show  # noqa: PLC0415 - after the request
     from gateway.cli.times import moment  # noqa: PLC0415 - likewise
 
@@ -149,35 +143,31 @@ def _show(rows: list[dict[str, Any]]) -> None:
         Column(heading="EXPIRES"),
     )
 
-    def words(value: object) -> str:
-        return ", ".join(map(str, value)) if isinstance(value, list) else ""
-
     show(
         columns,
         [
             (
-                str(row.get("id", "")),
-                str(row.get("name", "")),
-                words(row.get("scopes")),
-                words(row.get("networks")),
-                When(seconds=moment(row.get("last_used_at"))),
-                When(seconds=moment(row.get("expires_at"))),
+                token.id,
+                token.name,
+                ", ".join(token.scopes),
+                ", ".join(token.networks),
+                When(seconds=moment(token.last_used_at)),
+                When(seconds=moment(token.expires_at)),
             )
-            for row in rows
+            for token in found
         ],
     )
 
 
-def _write(gateway: Gateway, file: Path, made: dict[str, Any]) -> None:
+def _write(gateway: Gateway, file: Path, made: MadeToken) -> None:
     """Write a token to a new file, and to no program; a token that cannot be kept is ended again."""
     try:
-        create_file(file, f"{made.pop('token')}\n".encode())
+        create_file(file, made.token.reveal() + b"\n")
     except OSError as error:
         with suppress(GatewayError):
-            gateway.call("DELETE", f"/auth/tokens/{quote(str(made['id']), safe='')}")
+            gateway.revoke_token(made.id)
         hint = "The token was ended again. Name a new file in a folder that you may write to."
         raise CommandError(f"{file} cannot be written: {error.strerror}", hint) from error
-    made["file"] = str(file)
 
 
 def _seconds(said: str | None) -> int | None:

@@ -154,4 +154,4 @@ def test_an_answer_without_a_token_is_told(run: Run, desk: Desk, monkeypatch: py
     desk.signed_in()
     monkeypatch.setattr(FakeGateway, "answer", lambda *_: (201, {"id": "x"}, {}))
     ran = run("tokens", "create", "--name", "x")
-    assert (ran.code, ran.err) == (1, "slurm-gateway: the answer has no token\nhint: Is this the gateway's address?\n")
+    assert (ran.code, ran.err) == (1, "slurm-gateway: the answer has no token (request id r-1)\nhint: Is this the gateway's address?\n")
