@@ -264,8 +264,8 @@ class Queue:
     # Sending.
 
     def _send(self, entry: Entry) -> Iterator[QueueEvent]:
-        """Send what is intended, for the first time or again; with the same key and the same bytes that is one submission."""
-        if not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
+        """Send what is intended, for the first time or again; with the same key and the same bytes, to the same path, that is one submission."""
+        if entry.path != self._ways.submission_path or not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
             self._begin_anew(entry)
             return
         body = self._journal.body(entry.key)
@@ -318,9 +318,9 @@ class Queue:
         self._engine.withdrawn(self._clocks.now(), entry.file)
 
     def _begin_anew(self, entry: Entry) -> None:
-        """Bring an intention to an end whose key may mean nothing to the gateway any more."""
+        """Bring an intention to an end whose key may mean nothing to the gateway: it is too old, or belongs to another version's path."""
         if entry.key in self._engine.maybe_sent:
-            self._look_for(entry, "whether it was submitted was not found out while the gateway knew its key")
+            self._look_for(entry, "whether it was submitted was not found out while its key could tell")
         else:
             self._withdraw(entry, "it was never sent")
 

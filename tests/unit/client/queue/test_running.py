@@ -280,6 +280,18 @@ def test_an_intention_that_is_too_old_is_not_sent_again_but_looked_for(tmp_path:
     assert statuses(tmp_path) == {"a.json": Status.COMPLETED}
 
 
+def test_one_that_was_sent_in_another_version_is_not_sent_again_but_looked_for(tmp_path: Path) -> None:
+    gateway = Gateway(Slurm())
+    interrupted(tmp_path, gateway)
+    gateway.submission_path = "/slurm/v0.0.38/job/submit"
+    told = run(tmp_path, gateway)
+    assert (gateway.slurm.counted, gateway.sent) == ({"a.json": 1}, ["a.json"])
+    assert [event.notes for event in told if event.kind == "submitted"] == [
+        ("found again among your jobs: whether it was submitted was not found out while its key could tell",)
+    ]
+    assert statuses(tmp_path) == {"a.json": Status.COMPLETED}
+
+
 def test_one_that_is_not_found_is_set_aside_as_not_known(tmp_path: Path) -> None:
     gateway = Gateway(Slurm())
     interrupted(tmp_path, gateway)
