@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.cli import terminal
+from gateway.cli.jobids import JobId
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, RefusedError, UnreachableError, WaitTimeoutError, printable
+from gateway.errors import CommandError
 
 TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
@@ -50,7 +52,7 @@ class Waits(Protocol):
 class Ended:
     """What became of a job: itself, or what Slurm shows of an array's tasks and a heterogeneous job's parts."""
 
-    job_id: int
+    job: JobId
     parts: tuple[Job, ...]
 
     @property
@@ -65,7 +67,9 @@ class Ended:
 
     def told(self) -> dict[str, Any]:
         """Return it for programs."""
-        return {"job_id": self.job_id, "name": self.parts[0].name, "state": self.state, "exit_code": self.exit_code}
+        which = {"job_id": self.job.job, "array_task": self.job.task, "het_offset": self.job.part}
+        known = {name: number for name, number in which.items() if number is not None}
+        return {**known, "name": self.parts[0].name, "state": self.state, "exit_code": self.exit_code}
 
     def in_words(self) -> str:
         """Return it for people, in a line."""
@@ -73,7 +77,7 @@ class Ended:
         started = min((job.started_at for job in self.parts if job.started_at), default=None)
         ended = max((job.ended_at for job in self.parts if job.ended_at), default=None)
         ran = f" after {lasting(ended - started)}" if started and ended and ended >= started else ""
-        return printable(f"Job {self.job_id} ({self.parts[0].name}) {self.state}{ran}, exit code {self.exit_code}{tasks}")
+        return printable(f"Job {self.job} ({self.parts[0].name}) {self.state}{ran}, exit code {self.exit_code}{tasks}")
 
 
 class TimeUpError(GatewayError):
@@ -100,35 +104,35 @@ class Follower:
         self._begun = clock()
         self._deadline = None if timeout is None else self._begun + timeout
         self._live = terminal.draws(sys.stderr) if live is None else live
-        self._since: dict[int, tuple[str, float]] = {}
+        self._since: dict[JobId, tuple[str, float]] = {}
         self._line = ""
 
-    def follow(self, job_ids: Sequence[int]) -> Iterator[Ended]:
-        """Yield what becomes of each job, as it ends; raise TimeUpError, or GatewayError where a job is not known."""
-        waiting = list(dict.fromkeys(job_ids))
+    def follow(self, jobs: Sequence[JobId]) -> Iterator[Ended]:
+        """Yield what becomes of each job, as it ends; raise TimeUpError, or GatewayError or CommandError where there is no such job."""
+        waiting = list(dict.fromkeys(jobs))
         try:
             # None is waited for before all are known to be jobs.
             for ended in self._look(waiting, wait=0):
-                waiting.remove(ended.job_id)
+                waiting.remove(ended.job)
                 yield ended
             while waiting:
                 self._look_at_the_clock(waiting)
                 for ended in self._look(waiting, wait=self._seconds(len(waiting))):
-                    waiting.remove(ended.job_id)
+                    waiting.remove(ended.job)
                     yield ended
         finally:
             self._clear()
 
-    def _look(self, waiting: Sequence[int], *, wait: int) -> list[Ended]:
+    def _look(self, waiting: Sequence[JobId], *, wait: int) -> list[Ended]:
         """Ask for all jobs, and wait for the first of them."""
         over = []
-        for place, job_id in enumerate(waiting):
-            jobs = self._ask(job_id, 0 if place else wait)
+        for place, wanted in enumerate(waiting):
+            jobs = self._ask(wanted, 0 if place else wait)
             if jobs and all(job.is_over for job in jobs):
                 self._clear()
-                over.append(Ended(job_id=job_id, parts=tuple(jobs)))
+                over.append(Ended(job=wanted, parts=tuple(jobs)))
             elif jobs:
-                self._tell(job_id, jobs, alone=len(waiting) == 1)
+                self._tell(wanted, jobs, alone=len(waiting) == 1)
         return over
 
     def _seconds(self, number: int) -> int:
@@ -140,7 +144,7 @@ class Follower:
             longest = min(longest, int(self._deadline - self._clock()) + 1)
         return max(1, min(longest, _ROUND))
 
-    def _look_at_the_clock(self, waiting: Sequence[int]) -> None:
+    def _look_at_the_clock(self, waiting: Sequence[JobId]) -> None:
         if self._deadline is not None and self._clock() >= self._deadline:
             which = ", ".join(map(str, waiting))
             raise TimeUpError(
@@ -148,19 +152,19 @@ class Follower:
                 hint=f"Go on waiting: slurm-gateway wait {which.replace(',', '')}.",
             )
 
-    def _ask(self, job_id: int, wait: int) -> list[Job]:
+    def _ask(self, wanted: JobId, wait: int) -> list[Job]:
         """Return a job, waiting up to so many seconds for its next state; whatever is away meanwhile is waited for."""
         pause = _AWAY_FIRST
         while True:
             try:
-                return self._job(job_id, wait)
+                return self._job(wanted, wait)
             except (UnreachableError, RefusedError) as error:
                 if (isinstance(error, UnreachableError) and error.lasting) or (isinstance(error, RefusedError) and error.reason not in _PASSES):
                     raise
                 self._clear()
                 if pause == _AWAY_FIRST:
                     terminal.say(f"{error}; waiting until that is over.")
-                self._look_at_the_clock([job_id])
+                self._look_at_the_clock([wanted])
                 self._sleep(self._within(max(pause, min(error.retry_after or 0.0, _AWAY_AT_MOST))))
                 pause = min(2 * pause, _AWAY_LONGEST)
 
@@ -168,19 +172,23 @@ class Follower:
         """Return so many seconds, or those that are left."""
         return seconds if self._deadline is None else max(0.0, min(seconds, self._deadline - self._clock()))
 
-    def _job(self, job_id: int, wait: int) -> list[Job]:
+    def _job(self, wanted: JobId, wait: int) -> list[Job]:
         try:
-            return self._gateway.wait(job_id, until="changed", timeout=wait)
+            jobs = self._gateway.wait(wanted.job, until="changed", timeout=wait)
         except WaitTimeoutError as still:
-            return list(still.jobs)
+            jobs = list(still.jobs)
+        found = wanted.of(jobs)
+        if jobs and not found:
+            raise CommandError(f"Slurm shows no job {wanted}", f"'slurm-gateway job {wanted.job}' shows what there is of it.")
+        return found
 
-    def _tell(self, job_id: int, jobs: Sequence[Job], *, alone: bool) -> None:
+    def _tell(self, wanted: JobId, jobs: Sequence[Job], *, alone: bool) -> None:
         """Say how a job stands."""
-        said = _standing(job_id, jobs)
-        state, since = self._since.get(job_id, ("", self._clock()))
+        said = _standing(wanted, jobs)
+        state, since = self._since.get(wanted, ("", self._clock()))
         if state != said:
             since = self._clock()
-            self._since[job_id] = said, since
+            self._since[wanted] = said, since
             if not self._live:
                 terminal.say(said)
         if self._live and alone:
@@ -216,10 +224,10 @@ def lasting(seconds: float) -> str:
     return tables.lasting(seconds)
 
 
-def _standing(job_id: int, jobs: Sequence[Job]) -> str:
+def _standing(wanted: JobId, jobs: Sequence[Job]) -> str:
     first = jobs[0]
     if len(jobs) > 1:
         counts = {state: sum(job.state == state for job in jobs) for state in dict.fromkeys(job.state for job in jobs)}
-        return printable(f"Job {job_id} ({first.name}) {', '.join(f'{count} {state}' for state, count in counts.items())}")
+        return printable(f"Job {wanted} ({first.name}) {', '.join(f'{count} {state}' for state, count in counts.items())}")
     where = f" on {first.nodes}" if first.state == "RUNNING" and first.nodes else f" ({first.reason})" if first.reason else ""
-    return printable(f"Job {job_id} ({first.name}) {first.state}{where}")
+    return printable(f"Job {wanted} ({first.name}) {first.state}{where}")

@@ -13,6 +13,8 @@ from gateway.errors import CommandError
 _WRITTEN = re.compile(r"(?P<job>[0-9]{1,10})(?:_(?P<task>[0-9]{1,10})|\+(?P<part>[0-9]{1,6}))?", re.ASCII)
 
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?", re.ASCII)
+# Slurm's numbers have 32 bits, and a few of the last mean something else.
+_LAST = 2**32 - 1
 # MaxArraySize can be no more (slurm.conf(5)).
 _MOST = 4_000_001
 
@@ -47,7 +49,7 @@ class JobId:
 def job_id(text: str) -> JobId:
     """Return the job that ``text`` names, for argparse."""
     found = _WRITTEN.fullmatch(text.strip())
-    if found is None or not int(found["job"]):
+    if found is None or not 0 < int(found["job"]) <= _LAST:
         raise ArgumentTypeError(f"{text!r} is no job: write 7, 7_3 for a task of an array, 7+1 for a part of a heterogeneous job")
     return JobId(
         job=int(found["job"]), task=None if found["task"] is None else int(found["task"]), part=None if found["part"] is None else int(found["part"])

@@ -148,6 +148,7 @@ def _tell(arguments: argparse.Namespace, job: JobFile, submitted: Submitted) -> 
 
 def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_id: int) -> int:
     from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
+    from gateway.cli.jobids import JobId  # noqa: PLC0415 - likewise
 
     try:
         person.renew_if_short(gateway)
@@ -155,7 +156,7 @@ def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_i
         same = replace(gateway.person, token=gateway.token)
         with person.PersonsGateway(same, cluster=arguments.cluster, patience=0) as watching:
             ended = []
-            for one in Follower(watching).follow([job_id]):
+            for one in Follower(watching).follow([JobId(job=job_id)]):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
                 sys.stdout.flush()

@@ -11,18 +11,17 @@ import json
 import sys
 from typing import Any
 
-from gateway.cli import options, person, terminal
-from gateway.errors import CommandError
+from gateway.cli import jobids, options, person, terminal
 
 INTERRUPTED = 130
-_USAGE = 2
-_MOST = 2**32 - 1
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
     parser = commands.add_parser("wait", help="wait for the end of jobs", description=__doc__)
-    parser.add_argument("jobs", metavar="ID", nargs="+", help="the number of a job")
+    parser.add_argument(
+        "jobs", metavar="ID", nargs="+", type=jobids.job_id, help="7; 7_3 for a task of an array, 7+1 for a part of a heterogeneous job"
+    )
     parser.add_argument("--timeout", type=options.span, metavar="TIME", help="wait no longer than this, such as 90s, 30m or 12h")
     person.add_options(parser)
     parser.set_defaults(run=run)
@@ -32,13 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Wait for jobs."""
     from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code  # noqa: PLC0415 - with what it needs, only to wait
 
-    job_ids = [_number(word) for word in arguments.jobs]
     timeout = arguments.timeout
     ended: list[Ended] = []
     with person.gateway_of(arguments, patience=0) as gateway:
         try:
             person.renew_if_short(gateway, person.LIKELY if timeout is None else min(timeout, person.LIKELY))
-            for one in Follower(gateway, timeout=timeout).follow(job_ids):
+            for one in Follower(gateway, timeout=timeout).follow(arguments.jobs):
                 ended.append(one)
                 sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
                 sys.stdout.flush()
@@ -49,11 +47,3 @@ def run(arguments: argparse.Namespace) -> int:
             terminal.say("Stopped waiting; the jobs go on.")
             return INTERRUPTED
     return exit_code(ended)
-
-
-def _number(word: str) -> int:
-    if not (word.isascii() and word.isdigit() and 0 < int(word[:11]) <= _MOST):
-        raise CommandError(
-            f"{word!r} is no number of a job", "Give the number alone: 4 stands for all tasks of 4_1, and for all parts of 4+1.", exit_code=_USAGE
-        )
-    return int(word)

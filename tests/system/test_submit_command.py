@@ -141,6 +141,22 @@ def test_the_tasks_of_an_array_are_waited_for(bob: Person) -> None:
     assert (done.returncode, done.stdout.splitlines()[1].endswith("exit code 3, 3 tasks")) == (3, True), done.stdout
 
 
+def test_one_task_of_an_array_is_waited_for_alone(bob: Person) -> None:
+    array = script(bob, "task.sh", "[ $SLURM_ARRAY_TASK_ID = 0 ] && sleep 600; exit $SLURM_ARRAY_TASK_ID", options="--array=0,3")
+    number = json.loads(bob.run("submit", array, "--json").stdout)["job_id"]
+    done = bob.run("wait", f"{number}_3", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (
+        3,
+        {"job_id": number, "array_task": 3, "name": "task.sh", "state": "FAILED", "exit_code": 3},
+    )
+    assert bob.run("cancel", f"{number}_0").returncode == 0
+    none = bob.run("wait", f"{number}_7")
+    assert (none.returncode, none.stderr) == (
+        1,
+        f"slurm-gateway: Slurm shows no job {number}_7\nhint: 'slurm-gateway job {number}' shows what there is of it.\n",
+    )
+
+
 def test_a_job_that_nobody_knows_is_an_error(bob: Person) -> None:
     done = bob.run("wait", 4000000)
     assert (done.returncode, done.stdout, "hint: " in done.stderr) == (1, "", True)

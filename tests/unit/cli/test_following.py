@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.cli.following import Ended, Follower, TimeUpError, exit_code
+from gateway.cli.jobids import JobId, job_id
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
+from gateway.errors import CommandError
 
 Said = Job | list[Job] | GatewayError
 
@@ -60,8 +62,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def follow(clock: Clock) -> Callable[..., list[Ended]]:
-    def followed(gateway: Gateway, *job_ids: int, live: bool = False, timeout: float | None = None) -> list[Ended]:
-        return list(Follower(gateway, timeout=timeout, clock=clock, sleep=clock.sleep, live=live).follow(job_ids or (7,)))
+    def followed(gateway: Gateway, *jobs: int | str, live: bool = False, timeout: float | None = None) -> list[Ended]:
+        wanted = [job_id(str(job)) for job in jobs or (7,)]
+        return list(Follower(gateway, timeout=timeout, clock=clock, sleep=clock.sleep, live=live).follow(wanted))
 
     return followed
 
@@ -81,19 +84,19 @@ def follow(clock: Clock) -> Callable[..., list[Ended]]:
     ],
 )
 def test_the_exit_code_is_the_jobs_and_no_end_but_completed_is_success(parts: list[Job], code: int, state: str) -> None:
-    ended = Ended(job_id=7, parts=tuple(parts))
+    ended = Ended(job=JobId(job=7), parts=tuple(parts))
     assert (ended.exit_code, ended.state) == (code, state)
     assert ended.told() == {"job_id": 7, "name": "hello", "state": state, "exit_code": code}
 
 
 def test_of_several_jobs_the_largest_exit_code_counts() -> None:
-    assert exit_code([Ended(job_id=n, parts=(job("FAILED", code=n),)) for n in (2, 5, 3)]) == 5
+    assert exit_code([Ended(job=JobId(job=n), parts=(job("FAILED", code=n),)) for n in (2, 5, 3)]) == 5
 
 
 def test_the_end_is_told_in_a_line() -> None:
     over = job("FAILED", code=3, started_at=100.0, ended_at=165.0)
-    assert Ended(job_id=7, parts=(over,)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3"
-    assert Ended(job_id=7, parts=(over, over)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3, 2 tasks"
+    assert Ended(job=JobId(job=7), parts=(over,)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3"
+    assert Ended(job=JobId(job=7), parts=(over, over)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3, 2 tasks"
 
 
 def test_each_state_is_a_line_where_there_is_no_terminal(
@@ -129,7 +132,7 @@ def test_ends_are_told_as_they_come_whatever_the_order(follow: Callable[..., lis
         job1=[runs[1], runs[1], runs[1], job("COMPLETED", number=1, code=0)],
         job2=[runs[2], job("FAILED", number=2, code=4)],
     )
-    assert [ended.job_id for ended in follow(gateway, 1, 2, 1)] == [2, 1]
+    assert [ended.job.job for ended in follow(gateway, 1, 2, 1)] == [2, 1]
 
 
 def test_the_tasks_of_an_array_end_together(follow: Callable[..., list[Ended]], clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,17 +198,43 @@ def test_nor_for_longer_than_they_said(follow: Callable[..., list[Ended]], clock
 def test_a_dumb_terminal_is_not_painted_on(monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
-    list(Follower(Gateway(clock, job7=[job("RUNNING"), job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep).follow([7]))
+    list(Follower(Gateway(clock, job7=[job("RUNNING"), job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep).follow([JobId(job=7)]))
     assert capsys.readouterr().err == "Job 7 (hello) RUNNING\n"
 
 
 def test_wide_letters_do_not_make_a_second_line(clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     named = Job(id=7, name="漢" * 60, user="alice", state="RUNNING")
-    list(Follower(Gateway(clock, job7=[named, job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep, live=True).follow([7]))
+    list(Follower(Gateway(clock, job7=[named, job("COMPLETED", code=0)]), clock=clock, sleep=clock.sleep, live=True).follow([JobId(job=7)]))
     assert capsys.readouterr().err.count("漢") == (39 - len("Job 7 (")) // 2
 
 
 def test_a_gateway_that_is_restarted_is_waited_for(follow: Callable[..., list[Ended]], clock: Clock) -> None:
     (ended,) = follow(Gateway(clock, job7=[refused("stopping", 1), job("COMPLETED", code=0)]))
     assert ended.exit_code == 0
+
+
+def task(number: int, state: str, code: int | None = None) -> Job:
+    return job(state, number=7 + number, code=code, array_job_id=7, array_task=str(number))
+
+
+def test_one_task_of_an_array_is_waited_for_alone(clock: Clock, follow: Callable[..., list[Ended]], capsys: pytest.CaptureFixture[str]) -> None:
+    waiting = job("PENDING", array_job_id=7, array_task="3-9%2")
+    rounds: list[Said] = [[task(1, "RUNNING"), waiting], [task(1, "RUNNING"), task(3, "RUNNING")], [task(1, "RUNNING"), task(3, "FAILED", 4)]]
+    ended = follow(Gateway(clock, job7=rounds), "7_3")
+    assert [one.told() for one in ended] == [{"job_id": 7, "array_task": 3, "name": "hello", "state": "FAILED", "exit_code": 4}]
+    assert ended[0].in_words() == "Job 7_3 (hello) FAILED, exit code 4"
+    assert capsys.readouterr().err == "Job 7_3 (hello) PENDING\nJob 7_3 (hello) RUNNING\n"
+
+
+def test_one_part_of_a_heterogeneous_job_is_waited_for_alone(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    parts: list[Said] = [[job("COMPLETED", code=code, het_job_id=7, het_offset=offset) for offset, code in enumerate((3, 0))]]
+    assert [one.told() for one in follow(Gateway(clock, job7=parts), "7+1")] == [
+        {"job_id": 7, "het_offset": 1, "name": "hello", "state": "COMPLETED", "exit_code": 0}
+    ]
+
+
+def test_a_task_that_is_not_there_is_an_error(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    with pytest.raises(CommandError, match="Slurm shows no job 7_3") as caught:
+        follow(Gateway(clock, job7=[[task(1, "RUNNING")]]), "7_3")
+    assert caught.value.hint == "'slurm-gateway job 7' shows what there is of it."

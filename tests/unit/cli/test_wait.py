@@ -74,10 +74,11 @@ def test_a_job_that_nobody_knows_is_an_error(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["x"], "'x' is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
-        (["0"], "'0' is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
-        (["٣"], "is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
-        (["9" * 30], "is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
+        (["x"], "'x' is no job: write 7, 7_3 for a task of an array, 7+1 for a part of a heterogeneous job\nhint: 'slurm-gateway wait --help'"),
+        (["0"], "'0' is no job: write 7, 7_3 for a task of an array, 7+1 for a part of a heterogeneous job\nhint: 'slurm-gateway wait --help'"),
+        (["٣"], "is no job: write 7, 7_3 for a task of an array"),
+        (["4294967296"], "is no job: write 7, 7_3 for a task of an array"),
+        (["9" * 30], "is no job: write 7, 7_3 for a task of an array"),
         (["3", "--timeout", "soon"], "'soon' is no time such as 30s, 5m or 1h\nhint: 'slurm-gateway wait --help'"),
         ([], "the following arguments are required: ID\nhint: "),
     ],
