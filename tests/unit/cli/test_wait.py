@@ -74,7 +74,7 @@ def test_a_job_that_nobody_knows_is_an_error(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["x"], "'x' is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
+        (["x"], "'x' is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1, and for all parts of 4+1.\n"),
         (["0"], "'0' is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
         (["٣"], "is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
         (["9" * 30], "is no number of a job\nhint: Give the number alone: 4 stands for all tasks of 4_1"),
