@@ -46,7 +46,9 @@ def _secrets(parts: Parts) -> Iterator[str]:
         yield from _attempt("store.key_ring_file", lambda: load_key_ring(ring))
         if parts.audit is not None and parts.audit.file is not None:
             key_file = audit_key_file(parts.audit, parts.store)
-            yield from (f"{problem}; 'slurm-gateway keys init' makes one" for problem in _attempt("audit.key_file", lambda: load_audit_key(key_file)))
+            # It leaves alone what is there, so that it is no way out of a key that is damaged.
+            making = "" if os.path.lexists(key_file) else "; 'slurm-gateway keys init' makes one"
+            yield from (f"{problem}{making}" for problem in _attempt("audit.key_file", lambda: load_audit_key(key_file)))
         if store_password is not None:
             yield from _attempt("store.password_file", lambda: read_password(store_password))
     password = parts.directory.bind_password_file if parts.directory is not None else None

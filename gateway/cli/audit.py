@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.cli import audit_reading, audit_verify
 from gateway.cli.audit_files import audit_key, trail_path
-from gateway.cli.configuration import configuration
+from gateway.cli.configuration import EXIT_CONFIGURATION, configuration
 from gateway.cli.people import open_trail, user_name
 from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.errors import CommandError, Refusal
@@ -63,6 +63,12 @@ def rotate(arguments: argparse.Namespace) -> int:
     config = configuration(arguments)
     path, by = trail_path(config), operator()
     act_as_owner_of(config.store.key_ring_file.parent)
+    if path.exists() and not path.is_file():
+        raise CommandError(
+            f"audit.file: {path} is no plain file, and nothing else is chained and rotated",
+            "Name a plain file in audit.file.",
+            exit_code=EXIT_CONFIGURATION,
+        )
     try:
         trail = open_trail(config)
         try:

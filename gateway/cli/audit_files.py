@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.cli.configuration import EXIT_CONFIGURATION
+from gateway.cli.configuration import EXIT_CONFIGURATION, unusable
 from gateway.config import Config, SecretFileError
 from gateway.errors import CommandError
 from gateway.observe.audit import AuditKey, audit_key_file, load_audit_key
@@ -20,10 +20,11 @@ def trail_path(config: Config) -> Path:
 
 def audit_key(config: Config) -> AuditKey:
     """Return the key that signs the trail; raise CommandError when it cannot be had."""
+    key_file = audit_key_file(config.audit, config.store)
     try:
-        return load_audit_key(audit_key_file(config.audit, config.store))
+        return load_audit_key(key_file)
     except SecretFileError as error:
-        raise CommandError(f"audit.key_file: {error}", "Make one with 'slurm-gateway keys init'.", exit_code=EXIT_CONFIGURATION) from None
+        raise unusable("audit.key_file", key_file, error) from None
 
 
 def own_files(config: Config, key: AuditKey | None) -> Opened:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from gateway.config import Config, ConfigurationError, SecretFileError, load
 from gateway.errors import CommandError
@@ -31,4 +33,11 @@ def key_ring(config: Config) -> KeyRing:
     try:
         return load_key_ring(config.store.key_ring_file)
     except SecretFileError as error:
-        raise CommandError(f"store.key_ring_file: {error}", "Make one with 'slurm-gateway keys init'.", exit_code=EXIT_CONFIGURATION) from None
+        raise unusable("store.key_ring_file", config.store.key_ring_file, error) from None
+
+
+def unusable(setting: str, file: Path, error: SecretFileError) -> CommandError:
+    """Return the error for keys that ``keys init`` makes: it leaves alone what is there already, so that is no way out then."""
+    there = os.path.lexists(file)
+    hint = "Mend it, or restore it from a backup: 'keys init' leaves alone what is there." if there else "Make one with 'slurm-gateway keys init'."
+    return CommandError(f"{setting}: {error}", hint, exit_code=EXIT_CONFIGURATION)

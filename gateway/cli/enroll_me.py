@@ -123,7 +123,8 @@ def _post(gateway: Gateway, path: str, tree: dict[str, str], token: str | None =
     except ssl.SSLCertVerificationError as error:
         raise CommandError(f"the certificate of {gateway.name} is not trusted: {error.verify_message}", "Name its CA with --ca FILE.") from error
     except (OSError, http.client.HTTPException) as error:
-        raise CommandError(f"{gateway.name} cannot be reached: {error}", "Check the address.") from error
+        why = getattr(error, "strerror", None) or error
+        raise CommandError(f"{gateway.name} cannot be reached: {why}", "Check the address.") from error
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{gateway.name} did not answer in JSON", "Is this the gateway's address?") from error
     if not isinstance(said, dict):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.configuration import EXIT_CONFIGURATION, configuration, key_ring
+from gateway.cli.configuration import EXIT_CONFIGURATION, configuration, key_ring, unusable
 from gateway.cli.people import Task, note
 from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.cli.storage import on_database
@@ -159,7 +159,7 @@ def _edit(action: Callable[[argparse.Namespace, Task, RingEditor], int]) -> Call
             with RingEditor(path) as editor:
                 return action(arguments, task, editor)
         except SecretFileError as error:
-            raise CommandError(f"store.key_ring_file: {error}", "Make one with 'slurm-gateway keys init'.", exit_code=EXIT_CONFIGURATION) from None
+            raise unusable("store.key_ring_file", path, error) from None
         except BlockingIOError:
             raise CommandError(f"{path}: another command is changing it", "Wait until that is done.") from None
         except OSError as error:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.cli.configuration import EXIT_CONFIGURATION, configuration
+from gateway.cli.configuration import configuration, unusable
 from gateway.cli.privileges import act_as_owner_of, operator
 from gateway.cli.storage import on_database
 from gateway.config import Config, SecretFileError
@@ -88,7 +88,8 @@ def open_trail(config: Config) -> AuditTrail:
     """Return the gateway's audit trail, to write to; raise CommandError without its key, AuditUnavailable without its file."""
     if config.audit.file is None:
         return AuditTrail(None)
+    key_file = audit_key_file(config.audit, config.store)
     try:
-        return AuditTrail(config.audit.file, load_audit_key(audit_key_file(config.audit, config.store)))
+        return AuditTrail(config.audit.file, load_audit_key(key_file))
     except SecretFileError as error:
-        raise CommandError(f"audit.key_file: {error}", "Make one with 'slurm-gateway keys init'.", exit_code=EXIT_CONFIGURATION) from None
+        raise unusable("audit.key_file", key_file, error) from None

@@ -173,7 +173,8 @@ def _way(config: Config, arguments: argparse.Namespace) -> Route:
         path = f"/clusters/{arguments.cluster}{path}" if path.startswith("/") else path
     target = canonical(path)
     if not is_proxied(target.path):
-        raise CommandError(f"{target.path} is none of Slurm's paths", "The policy is asked about those alone: /slurm/, /slurmdb/, /openapi.")
+        hint = "The policy is asked about those alone: /slurm/, /slurmdb/, /openapi."
+        raise CommandError(f"{target.path} is none of Slurm's paths", hint, exit_code=_USAGE)
     return route(target.path, arguments.method, config.slurm.default_cluster, config.clusters)
 
 

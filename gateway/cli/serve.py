@@ -45,9 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         migrate(config.store)
     except StoreUnavailable as error:
-        raise CommandError(
-            f"store.url: {error.cause}", "The gateway's user must be able to write there; 'slurm-gateway check' says what is wrong."
-        ) from None
+        # Nothing that 'check' looks at: preflight has looked at that.
+        raise CommandError(f"store.url: {error.cause}", "See that the gateway's user may write there, and that there is room.") from None
     logs.set_up(config.log.level)
     # Until there is something to reload, a reload is none; by default it would be the end of the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -24,6 +24,7 @@ from gateway.store.migrate import home, newest_revision
 
 # Seconds that reading or writing the whole store may take.
 _LONGEST = 3600.0
+_A_BACKUP = "Name the file that 'slurm-gateway state backup' wrote."
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
@@ -127,12 +128,16 @@ def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}", "Name the file that 'slurm-gateway state backup' wrote.") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}", _A_BACKUP) from None
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022:
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise CommandError(f"{path} is no plain file", _A_BACKUP)
+    if status.st_mode & 0o022:
         os.close(descriptor)
         raise CommandError(
-            f"{path} is no plain file, or others may write to it", "Whoever can change a backup can sign in after it is restored: chmod 0600 it."
+            f"{path} may be written to by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            "Whoever can change a backup can sign in after it is restored: chmod 0600 it.",
         )
     return os.fdopen(descriptor, "rb")
 

@@ -82,6 +82,13 @@ def test_a_key_that_is_missing_comes_with_what_makes_it(tmp_path: Path) -> None:
     assert problem.endswith("; 'slurm-gateway keys init' makes one")
 
 
+def test_a_key_that_is_damaged_comes_without_it_for_that_would_leave_it_alone(tmp_path: Path) -> None:
+    config = load(fakes.site(tmp_path, "http://127.0.0.1:1"))
+    fakes.private(tmp_path / "audit.key", b"nonsense")
+    (problem,) = preflight.problems(config)
+    assert problem == f"audit.key_file: {tmp_path}/audit.key is no private key in PEM without a password"
+
+
 def test_a_trail_that_is_not_chained_needs_no_key(tmp_path: Path) -> None:
     config = load(fakes.site(tmp_path, "http://127.0.0.1:1", {"audit": {"file": None}}))
     (tmp_path / "audit.key").unlink()

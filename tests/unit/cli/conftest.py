@@ -32,6 +32,11 @@ class Ran:
 Run = Callable[..., Ran]
 
 
+def failure(message: object, hint: str) -> str:
+    """Return what a command that fails writes to standard error: what went wrong, and what to do."""
+    return f"slurm-gateway: {message}\nhint: {hint}\n"
+
+
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line; whatever it is, no traceback may come of it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.observe.audit.event import Event
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.unit.cli.test_audit import write
 
 SUBMIT = "/slurm/v0.0.38/job/submit"
@@ -55,7 +55,9 @@ def test_a_job_is_found_after_its_file_was_put_away(run: Run, config: Path, trai
 def test_a_job_that_nobody_knows_is_said(run: Run, config: Path, words: tuple[object, ...]) -> None:
     write(config, KILL)
     ran = run("--config", config, "audit", "job", *words)
-    assert (ran.code, "the trail has nothing of job" in ran.err) == (1, True)
+    where = "job 4712" if words == (4712,) else "job 4711 on nowhere"
+    hint = "It was not submitted through this gateway, or its lines are in files that are not beside the trail any more."
+    assert (ran.code, ran.out, ran.err) == (1, "", failure(f"the trail has nothing of {where}", hint))
 
 
 def test_a_job_that_was_not_made_here_is_said(run: Run, config: Path) -> None:
@@ -84,7 +86,9 @@ def test_some_of_the_trail_is_shown(run: Run, config: Path, trail: Path, choice:
 
 
 def test_a_time_that_is_none_is_usage(run: Run, config: Path) -> None:
-    assert run("--config", config, "audit", "show", "--since", "yesterday").code == 2
+    ran = run("--config", config, "audit", "show", "--since", "yesterday")
+    hint = 'Write "30m", "1h" or "7d" for so long ago, or 2026-01-31T08:00:00Z.'
+    assert (ran.code, ran.err) == (2, failure("--since 'yesterday' is no time", hint))
 
 
 def test_what_a_client_sent_moves_no_cursor(run: Run, config: Path) -> None:

@@ -15,7 +15,7 @@ from gateway.observe.audit.event import Event
 from gateway.store.audit_heads import AuditHeadStore
 from gateway.store.engine import open_database
 from gateway.store.migrate import migrate
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 
 Write = Callable[..., Path]
 
@@ -86,7 +86,7 @@ def test_a_trail_that_was_taken_away_altogether_is_missed(run: Run, config: Path
 
 def test_where_there_never_was_a_trail_there_is_none_to_verify(run: Run, config: Path) -> None:
     ran = run("--config", config, "audit", "verify")
-    assert (ran.code, "there is no trail" in ran.err) == (1, True)
+    assert (ran.code, ran.err) == (1, failure(f"{config.parent}/audit.log: there is no trail", "Start the gateway; or name the files."))
 
 
 def test_a_store_that_cannot_be_asked_is_said(run: Run, config: Path, write: Write) -> None:
@@ -141,18 +141,20 @@ def test_files_that_are_named_are_verified_with_the_gateways_key(run: Run, confi
     assert (ran.code, "cut_at_beginning" in ran.out) == (1, True)
 
 
-@pytest.mark.parametrize("content", [None, b"nonsense"])
-def test_a_public_key_that_is_none_is_said(run: Run, tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file or directory"), (b"nonsense", "no public key in PEM")])
+def test_a_public_key_that_is_none_is_said(run: Run, tmp_path: Path, content: bytes | None, why: str) -> None:
     path = tmp_path / "key.pem"
     if content is not None:
         path.write_bytes(content)
     ran = run("audit", "verify", "--public-key", path, tmp_path / "x")
-    assert (ran.code, str(path) in ran.err) == (1, True)
+    assert (ran.code, ran.err) == (1, failure(f"{path}: {why}", "Name the file that 'slurm-gateway audit key' printed."))
 
 
 def test_a_file_that_is_not_there_is_said(run: Run, config: Path) -> None:
-    ran = run("--config", config, "audit", "verify", config.parent / "nowhere")
-    assert (ran.code, "nowhere: No such file or directory" in ran.err) == (1, True)
+    path = config.parent / "nowhere"
+    ran = run("--config", config, "audit", "verify", path)
+    hint = "Run this as the gateway's user or as root, and name files of a trail."
+    assert (ran.code, ran.err) == (1, failure(f"{path}: No such file or directory", hint))
 
 
 def test_neither_configuration_nor_key_is_said(run: Run, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pytest
 from gateway.cli.configuration import configuration, key_ring
 from gateway.config import load
 from gateway.errors import CommandError
+from tests.unit.cli.conftest import Run, failure
 from tests.web import fakes
 
 
-def named(path: Path | None) -> argparse.Namespace:
+def named(path: Path) -> argparse.Namespace:
     return argparse.Namespace(config=path)
 
 
@@ -19,11 +20,16 @@ def test_the_configuration_that_is_named_is_read(config: Path) -> None:
     assert configuration(named(config)) == load(config)
 
 
-@pytest.mark.parametrize("path", [None, Path("/nowhere/gateway.toml"), Path("/")])
-def test_none_at_all_or_none_there_ends_the_command(path: Path | None) -> None:
-    with pytest.raises(CommandError) as raised:
-        configuration(named(path))
-    assert raised.value.exit_code == 3
+def test_none_at_all_ends_the_command(run: Run) -> None:
+    ran = run("policy", "show")
+    assert (ran.code, ran.err) == (3, failure("no configuration is named", "Give --config FILE, or set SLURM_GATEWAY_CONFIG."))
+
+
+@pytest.mark.parametrize("path", ["/nowhere/gateway.toml", "/"])
+def test_none_there_ends_the_command(run: Run, path: str) -> None:
+    ran = run("--config", path, "policy", "show")
+    hint = "Correct the lines above; README.md lists every setting."
+    assert (ran.code, ran.err.partition("\n")[2]) == (3, failure(f"{path} cannot be used", hint))
 
 
 def test_every_problem_is_a_line_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,12 +45,19 @@ def test_the_key_ring_is_read(config: Path) -> None:
     assert key_ring(load(config)).current == "k1"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
-def test_a_key_ring_that_cannot_be_had_ends_the_command_with_the_way_to_make_one(config: Path, content: bytes | None) -> None:
+def test_a_key_ring_that_is_not_there_ends_the_command_with_the_way_to_make_one(run: Run, config: Path) -> None:
     ring = config.parent / "ring"
     ring.unlink()
-    if content is not None:
-        fakes.private(ring, content)
-    with pytest.raises(CommandError, match=r"store\.key_ring_file") as raised:
-        key_ring(load(config))
-    assert (raised.value.exit_code, "keys init" in raised.value.hint) == (3, True)
+    ran = run("--config", config, "keys", "list")
+    what = f"store.key_ring_file: {ring} cannot be read: No such file or directory"
+    assert (ran.code, ran.err) == (3, failure(what, "Make one with 'slurm-gateway keys init'."))
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"", "is empty"), (b"nonsense", ": line 1 is no key, or its id stands twice")])
+@pytest.mark.parametrize("action", ["init", "list", "stage"])
+def test_a_key_ring_that_is_none_is_not_to_be_made_anew(run: Run, config: Path, action: str, content: bytes, why: str) -> None:
+    ring = config.parent / "ring"
+    fakes.private(ring, content)
+    ran = run("--config", config, "keys", action)
+    hint = "Mend it, or restore it from a backup: 'keys init' leaves alone what is there."
+    assert (ran.code, ran.err) == (3, failure(f"store.key_ring_file: {ring}{'' if why.startswith(':') else ' '}{why}", hint))

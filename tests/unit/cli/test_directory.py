@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.unit.signin.directory import slapd
 from tests.unit.signin.directory.slapd import Slapd
 from tests.web import fakes
@@ -70,7 +70,9 @@ def test_a_directory_that_is_down_is_told(run: Run, config: Path) -> None:
 
 @pytest.mark.parametrize("user", ["*", "al ice", "a@b@c", "älice", ""])
 def test_what_nobody_could_type_is_not_looked_for(run: Run, served: Path, user: str) -> None:
-    assert run("--config", served, "directory", "check", user).code == 2
+    ran = run("--config", served, "directory", "check", user)
+    hint = "Give user, user@domain or DOMAIN\\user."
+    assert (ran.code, ran.err) == (2, failure(f"{user!r} is no name that somebody could sign in with", hint))
 
 
 def test_no_secret_is_in_what_is_said(run: Run, served: Path) -> None:

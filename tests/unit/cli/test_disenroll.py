@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.sessions import SessionRow
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.web import fakes
 
 
@@ -52,7 +52,8 @@ def test_afterwards_one_can_be_enrolled_again(run: Run, config: Path) -> None:
 def test_somebody_who_has_none_is_told_apart(run: Run, config: Path, name: str) -> None:
     run("--config", config, "enroll", "alice")
     ran = run("--config", config, "disenroll", name)
-    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (1, "", f"slurm-gateway: {name} has no second factor")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == failure(f"{name} has no second factor", "Check the spelling: it is Slurm's, with its capitals.")
 
 
 def test_disenrolling_is_in_the_trail(run: Run, config: Path) -> None:

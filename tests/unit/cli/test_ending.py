@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.ending import is_alive
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.unit.cli.kept import keep, trail
 
 COMMANDS = pytest.mark.parametrize(("command", "word", "kind"), [("sessions", "end", "session"), ("tokens", "revoke", "token")])
@@ -45,7 +45,8 @@ def test_programs_are_told_whose_and_how_many(run: Run, config: Path, command: s
 def test_one_that_is_not_there_or_of_the_other_kind_is_told_so(run: Run, config: Path, command: str, word: str, kind: str) -> None:
     keep(config, "alice", 1, "token" if kind == "session" else "session")
     ran = run("--config", config, command, word, f"{1:032x}")
-    assert (ran.code, ran.err.splitlines()[0]) == (1, f"slurm-gateway: there is no {kind} {1:032x}")
+    hint = f"It may have ended already; 'slurm-gateway {command} list' shows those that there are."
+    assert (ran.code, ran.err) == (1, failure(f"there is no {kind} {1:032x}", hint))
     assert trail(config) == []
 
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from gateway.cli import enroll_me
 from gateway.signin.munge import payload
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 
 BEGUN = {"id": "1" * 32, "name": "telephone", "secret": "SECRET234", "otpauth_uri": "otpauth://totp/x", "token": "sgw_enrolling"}
 CODES = ["aaaa-bbbb-cccc-dddd", "eeee-ffff-gggg-hhhh"]
+ADDRESS = "Give the address that your administrators told you: slurm-gateway enroll-me https://gateway.example.org"
 WRONG = {"reason": "credentials_refused", "detail": "Not that one.", "hint": "Wait."}
 
 
@@ -131,13 +132,16 @@ def test_three_wrong_codes_are_enough(run: Run, door: Door, typed: list[str]) ->
     typed[:] = ["1\n", "2\n", "3\n", "4\n"]
     door.answers[1:] = [(401, WRONG)] * 3
     ran = run("enroll-me", door.url, "--ca", door.ca)
-    assert (ran.code, "no right code was given" in ran.err, typed) == (1, True, ["4\n"])
+    hint = "Nothing was enrolled. Check the clock of your device, then run this again."
+    assert (ran.code, ran.err.endswith(failure("no right code was given", hint)), typed) == (1, True, ["4\n"])
 
 
 @pytest.mark.usefixtures("munge")
 def test_no_code_at_all_enrols_nobody(run: Run, door: Door, typed: list[str]) -> None:
     typed.clear()
-    assert "no code was given" in run("enroll-me", door.url, "--ca", door.ca).err
+    ran = run("enroll-me", door.url, "--ca", door.ca)
+    hint = "Nothing was enrolled. Run this again, and type the code that the app shows."
+    assert (ran.code, ran.err) == (1, "The code that it shows now: " + failure("no code was given", hint))
 
 
 @pytest.mark.usefixtures("munge")
@@ -146,6 +150,13 @@ def test_what_the_gateway_refuses_is_told_in_its_words(run: Run, door: Door, pla
     door.answers[place] = (status, {"reason": "x", "detail": "It said \x1b[31mno.", "hint": "Ask it nicely."})
     ran = run("enroll-me", door.url, "--ca", door.ca)
     assert (ran.code, ran.err.splitlines()[-2].endswith("It said ?[31mno."), ran.err.splitlines()[-1]) == (1, True, "hint: Ask it nicely.")
+
+
+@pytest.mark.usefixtures("munge")
+def test_what_the_gateway_refuses_without_a_word_is_told_all_the_same(run: Run, door: Door) -> None:
+    door.answers[0] = (503, {})
+    ran = run("enroll-me", door.url, "--ca", door.ca)
+    assert (ran.code, ran.err) == (1, failure("the gateway refused", "Ask your administrators."))
 
 
 @pytest.mark.usefixtures("munge")
@@ -159,12 +170,14 @@ def test_what_is_no_gateway_is_told_apart(run: Run, door: Door, answer: bytes) -
 @pytest.mark.usefixtures("munge")
 def test_a_certificate_that_nobody_vouches_for_is_not_believed(run: Run, door: Door) -> None:
     ran = run("enroll-me", door.url)
-    assert (ran.code, "is not trusted" in ran.err, "--ca FILE" in ran.err, door.asked) == (1, True, True, [])
+    what = "the certificate of localhost is not trusted: self-signed certificate"
+    assert (ran.code, ran.err, door.asked) == (1, failure(what, "Name its CA with --ca FILE."), [])
 
 
 @pytest.mark.usefixtures("munge")
 def test_nobody_there_is_told(run: Run) -> None:
-    assert "cannot be reached" in run("enroll-me", "https://localhost:1").err
+    ran = run("enroll-me", "https://localhost:1")
+    assert (ran.code, ran.err) == (1, failure("localhost cannot be reached: Connection refused", "Check the address."))
 
 
 @pytest.mark.usefixtures("munge")
@@ -178,23 +191,30 @@ def test_a_ca_that_is_none_is_told_by_its_name(run: Run, tmp_path: Path, content
 
 
 @pytest.mark.parametrize(
-    "url", ["", "gateway", "http://gateway", "https://", "https://u:p@gateway", "https://gateway:x", "https://gateway/?a=b", "ftp://x"]
+    "url", ["gateway", "http://gateway", "https://", "https://u:p@gateway", "https://gateway:x", "https://gateway/?a=b", "ftp://x"]
 )
 def test_what_is_no_address_of_a_gateway_is_usage(run: Run, url: str) -> None:
     ran = run("enroll-me", url)
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out, ran.err) == (2, "", failure(f"{url} is no https:// address", ADDRESS))
+
+
+@pytest.mark.parametrize("words", [(), ("",)])
+def test_no_address_of_a_gateway_is_usage(run: Run, words: tuple[str, ...]) -> None:
+    ran = run("enroll-me", *words)
+    assert (ran.code, ran.out, ran.err) == (2, "", failure("no gateway is named", f"{ADDRESS} (or set SLURM_GATEWAY_URL)."))
 
 
 def test_without_munge_it_is_said_where_there_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     ran = run("enroll-me", "https://localhost:1")
-    assert (ran.code, "login node" in ran.err) == (1, True)
+    assert (ran.code, ran.err) == (1, failure("munge cannot be run", "Run this on a login node of the cluster, where munge is."))
 
 
 def test_munges_own_trouble_is_told(run: Run, munge: Path) -> None:
     munge.write_text("#!/bin/sh\necho 'munge: Error: Failed to access socket' >&2\nexit 6\n")
     ran = run("enroll-me", "https://localhost:1")
-    assert (ran.code, "Failed to access socket" in ran.err) == (1, True)
+    what = "munge made no credential: munge: Error: Failed to access socket"
+    assert (ran.code, ran.err) == (1, failure(what, "Is munged running here? Ask your administrators."))
 
 
 @given(st.from_regex(r"[a-z0-9.-]{1,40}", fullmatch=True))

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli import keys
 from gateway.store.sealing import RingEditor, load_key_ring
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.web import fakes
 
 
@@ -51,11 +51,24 @@ def test_init_does_not_call_a_ring_good_that_is_not(run: Run, config: Path, cont
 
 
 def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
-    path = fakes.site(tmp_path, "http://127.0.0.1:1", {"store": {"key_ring_file": f"{tmp_path}/nowhere/ring"}})
+    path = fakes.site(tmp_path, "http://127.0.0.1:1", {"audit": {"key_file": f"{tmp_path}/nowhere/audit.key"}})
     ran = run("--config", path, "keys", "init")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith(f"slurm-gateway: {tmp_path}/nowhere")
-    assert "No such file or directory\nhint: " in ran.err
+    what = f"{tmp_path}/nowhere/audit.key cannot be written: No such file or directory"
+    assert (ran.code, ran.out, ran.err) == (1, "", failure(what, "Make its folder, and let the gateway's user write to it."))
+
+
+@pytest.mark.parametrize(
+    ("action", "verb", "hint"),
+    [
+        ("init", "written", "Make its folder, and let the gateway's user write to it."),
+        ("stage", "replaced", "Its folder must be there, and writable for the gateway's user."),
+    ],
+)
+def test_a_folder_that_is_none_is_said(run: Run, tmp_path: Path, action: str, verb: str, hint: str) -> None:
+    (tmp_path / "file").touch()
+    path = fakes.site(tmp_path, "http://127.0.0.1:1", {"store": {"key_ring_file": f"{tmp_path}/file/ring"}})
+    ran = run("--config", path, "keys", action)
+    assert (ran.code, ran.out, ran.err) == (1, "", failure(f"{tmp_path}/file/ring cannot be {verb}: Not a directory", hint))
 
 
 def test_init_writes_the_key_of_the_audit_trail_too(run: Run, config: Path) -> None:
@@ -71,8 +84,11 @@ def test_init_keeps_the_key_of_the_audit_trail(run: Run, config: Path) -> None:
 
 
 def test_init_does_not_call_a_key_of_the_audit_trail_good_that_is_not(run: Run, config: Path) -> None:
-    fakes.private(config.parent / "audit.key", b"nonsense")
-    assert run("--config", config, "keys", "init").code == 3
+    key = config.parent / "audit.key"
+    fakes.private(key, b"nonsense")
+    ran = run("--config", config, "keys", "init")
+    what, hint = f"audit.key_file: {key} is no private key in PEM without a password", "Restore it from a backup, or take it away for a new one."
+    assert (ran.code, ran.err) == (3, failure(what, hint))
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +156,10 @@ def test_a_rotation_that_leaves_something_says_so(run: Run, enrolled: Path) -> N
     fakes.execute(enrolled.parent / "gateway.db", "UPDATE authenticators SET sealed_secret = ? WHERE username = 'bob'", (b"1:k9:nonsense",))
     ran = run("--config", enrolled, "keys", "rotate")
     assert (ran.code, sealed(enrolled)) == (1, {b"1:k2:", b"1:k9:"})
-    assert "1 secret(s) cannot be opened by any key" in ran.err
+    with sqlite3.connect(enrolled.parent / "gateway.db") as connection:
+        (bobs,) = connection.execute("SELECT id FROM authenticators WHERE username = 'bob'").fetchone()
+    hint = "Put the key that is missing back into the ring and rotate again, or enrol their owners anew."
+    assert ran.err == failure(f"1 secret(s) cannot be opened by any key and were left: {bobs}", hint)
 
 
 def test_what_seals_nothing_is_taken_out_and_what_is_first_or_staged_stays(run: Run, enrolled: Path) -> None:
@@ -165,6 +184,7 @@ def test_a_key_that_seals_something_in_the_last_moment_is_put_back(run: Run, enr
     monkeypatch.setattr("gateway.cli.keys.time.sleep", lambda _: fakes.execute(*late))
     ran = run("--config", enrolled, "keys", "prune")
     assert (ran.code, list(load_key_ring(enrolled.parent / "ring").keys)) == (1, ["k2", "k1"])
+    assert ran.err == failure("something was sealed under k1 meanwhile; the ring is as it was", "Rotate again, then prune.")
 
 
 @pytest.mark.parametrize("action", ["stage", "rotate", "prune", "list"])
@@ -201,4 +221,4 @@ def test_without_a_ring_there_is_nothing_to_change(run: Run, without_ring: Path,
 def test_a_ring_that_somebody_else_is_changing_is_left(run: Run, config: Path) -> None:
     with RingEditor(config.parent / "ring"):
         ran = run("--config", config, "keys", "stage")
-    assert (ran.code, "another command is changing it" in ran.err) == (1, True)
+    assert (ran.code, ran.err) == (1, failure(f"{config.parent}/ring: another command is changing it", "Wait until that is done."))

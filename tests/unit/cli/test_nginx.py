@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.cli import nginx
 from gateway.cli.main import main
 from gateway.errors import CommandError
+from tests.unit.cli.conftest import failure
 
 SITE = {
     "--server-name": "slurm.example.org",
@@ -113,7 +114,8 @@ def test_the_command_line_comes_before_the_configuration(capsys: pytest.CaptureF
 def test_without_an_address_of_the_gateway_there_is_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     options = {name: value for name, value in SITE.items() if name != "--gateway"}
     assert main(words("render", options)) == 2
-    assert "hint: Give --gateway" in capsys.readouterr().err
+    hint = "Give --gateway unix:/path or host:port, or --config FILE."
+    assert capsys.readouterr().err == failure("where the gateway listens is not known", hint)
 
 
 _HOSTILE = (
@@ -211,6 +213,26 @@ def test_a_user_that_is_no_name_is_refused(value: str, capsys: pytest.CaptureFix
     refused(words("main", MAIN, f"--user={value}"), "--user", capsys)
 
 
+PATH = "Give an absolute path of ASCII letters, digits and ._/@%+=,~- without spaces."
+ADDRESS = "Write it as unix:/absolute/path, host:port or [v6]:port."
+COUNT = ("Give a whole number from 1 to 99999.",)
+LISTEN = ("Write it as 443, 192.0.2.1:443, *:443 or [2001:db8::1]:443.",)
+OURS = "/auth/, /health/, /metrics/, /events/, /clusters/"
+HINTS: dict[str, tuple[str, ...]] = {
+    "--server-name": ("Give a host name in ASCII (an international one in its xn-- form) or an address, without a port.",),
+    "--listen": LISTEN,
+    "--redirect-listen": LISTEN,
+    "--gateway": (PATH, ADDRESS),
+    "--login-rate": ("Write it as 5r/s or 30r/m.",),
+    "--login-burst": COUNT,
+    "--max-requests": COUNT,
+    "--max-streams": COUNT,
+    "--max-body": ("Write it as 50m, 512k or a number of bytes.",),
+    "--user": ("Give the name of an account.",),
+    "--application": (PATH, ADDRESS, f"Write it as /portal/=unix:/absolute/path or /portal/=host:port; {OURS} stay the gateway's own."),
+}
+
+
 def refused(arguments: list[str], option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line that names the option, one hint, nothing on standard output, and no byte of the value that a terminal would obey."""
     assert main(arguments) == 2
@@ -218,7 +240,8 @@ def refused(arguments: list[str], option: str, capsys: pytest.CaptureFixture[str
     assert out == ""
     message, hint, end = err.split("\n")
     assert message.startswith(f"slurm-gateway: {option}: ")
-    assert hint.startswith("hint: ")
+    assert message.endswith(" cannot be put into an nginx file")
+    assert hint.removeprefix("hint: ") in HINTS.get(option, (PATH,))
     assert end == ""
     assert err.isascii()
 
@@ -259,7 +282,8 @@ def test_a_refused_value_leaves_the_old_file_alone(tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_one_line_and_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words("render", SITE, "--output", str(tmp_path / "missing" / "site.conf"))) == 1
-    assert "No such file or directory\nhint: " in capsys.readouterr().err
+    what = f"{tmp_path}/missing/site.conf cannot be written: No such file or directory"
+    assert capsys.readouterr().err == failure(what, "Make its folder, and let yourself write to it.")
 
 
 def test_the_main_file_keeps_everything_that_nginx_writes_where_it_was_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,7 +311,20 @@ def test_without_a_user_the_main_file_names_none(capsys: pytest.CaptureFixture[s
 def test_a_check_without_nginx_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("gateway.cli.nginx.shutil.which", lambda *_arguments, **_options: None)
     assert main(words("render", SITE, "--check")) == 1
-    assert "hint: apt install nginx" in capsys.readouterr().err
+    assert capsys.readouterr().err == failure("--check needs nginx, which is not here", "apt install nginx, or leave --check out.")
+
+
+def test_what_nginx_refuses_is_told_in_its_words_and_not_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\necho 'nginx: [emerg] no' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert main(words("render", SITE, "--check", "--output", str(tmp_path / "site.conf"))) == 1
+    hint = "nginx's own words stand above; nothing was written."
+    assert capsys.readouterr().err == "nginx: [emerg] no\n" + failure("nginx refuses this configuration", hint)
+    assert not (tmp_path / "site.conf").exists()
 
 
 def test_several_nodes_are_all_named_and_left_out_while_they_are_down(capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,7 +379,8 @@ def test_an_application_that_is_malformed_or_in_our_place_is_refused(value: str,
 
 def test_a_path_that_leads_to_two_applications_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     twice = ("--application=/portal/=unix:/a", "--application=/portal/=unix:/b")
-    refused(words("render", SITE, *twice), "--application", capsys)
+    assert main(words("render", SITE, *twice)) == 2
+    assert capsys.readouterr() == ("", failure("--application: one path leads to two applications", "Name each PREFIX once."))
 
 
 @pytest.mark.parametrize("value", _HOSTILE)

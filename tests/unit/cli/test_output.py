@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.saying import FakeGateway, Says, recorded
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 
 ARRAY = {"job_id": 7, "name": "x", "job_state": "PENDING", "array_job_id": 7, "array_task_string": "3-9", "current_working_directory": "/home/alice/"}
 
@@ -32,4 +32,5 @@ def test_what_slurm_makes_of_a_task_that_has_no_number_is_not_shown(run: Run, ga
 
 def test_where_slurm_does_not_tell_the_job_does(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /slurm/latest/job/7", Says(body={"jobs": [{"job_id": 7, "name": "x", "job_state": "RUNNING"}]}))
-    assert "hint: It is on the cluster, where the job's --output says: fetch it" in run("output", 7).err
+    hint = "It is on the cluster, where the job's --output says: fetch it with scp or your site's data service."
+    assert run("output", 7).err == failure("the gateway carries Slurm's API, and no files: a job's output is out of its scope", hint)

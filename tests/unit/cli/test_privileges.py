@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.privileges import act_as_owner_of, operator
-from gateway.errors import CommandError
+from tests.unit.cli.conftest import Run, failure
+from tests.web import fakes
 
 NOBODY = 65534
 
@@ -33,9 +34,10 @@ def test_in_a_folder_of_ones_own_nothing_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks at the folder")
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="absent"):
-        act_as_owner_of(tmp_path / "absent")
+def test_a_folder_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    config = fakes.site(tmp_path, "http://127.0.0.1:1", {"store": {"url": f"sqlite:///{tmp_path}/absent/gateway.db"}})
+    ran = run("--config", config, "users", "list")
+    assert (ran.code, ran.err) == (1, failure(f"{tmp_path}/absent: No such file or directory", "Make the folder, and give it to the gateway's user."))
 
 
 def test_the_operator_is_the_one_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:

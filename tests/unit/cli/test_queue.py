@@ -18,7 +18,7 @@ import pytest
 
 from gateway.client.queue import journal
 from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
-from tests.unit.cli.conftest import Desk, Run
+from tests.unit.cli.conftest import Desk, Run, failure
 
 LIMIT = 30.0
 SUBMIT, JOBS = "POST /slurm/latest/job/submit", "GET /slurm/latest/jobs"
@@ -240,7 +240,11 @@ def test_a_broken_journal_is_said_with_a_hint_and_nothing_is_submitted(run: Run,
     file.write_bytes(b"garbage\n" + file.read_bytes())
     ran = run("queue", folder, *words)
     assert ran.code == 1
-    assert ran.err.startswith(f"slurm-gateway: {file}, line 1, is broken: it is no JSON. Nothing was submitted.\nhint: Look at that line.")
+    hint = (
+        f"Look at that line. If the file is beyond repair, move the folder {file.parent} away: "
+        "the next queue then submits every job file that is still there anew."
+    )
+    assert ran.err == failure(f"{file}, line 1, is broken: it is no JSON. Nothing was submitted.", hint)
     assert slurm.names == ["a.json"]
 
 
@@ -248,8 +252,8 @@ def test_a_folder_that_may_not_be_written_to_is_said_with_a_hint(run: Run, slurm
     (folder / journal.FOLDER).touch()
     ran = run("queue", folder)
     assert ran.code == 1
-    assert "cannot be written" in ran.err
-    assert "hint: The queue writes down what it does before it does it. Make room" in ran.err
+    hint = "The queue writes down what it does before it does it. Make room, or let it write there, and start it again: it goes on where it was."
+    assert ran.err == failure(f"{folder / journal.FOLDER} cannot be written: File exists", hint)
     assert slurm.jobs == {}
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from gateway.config import load
 from gateway.sockets import bind
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.web import fakes
 
 
@@ -32,7 +32,8 @@ def _logging_as_it_was() -> Iterator[None]:
 @pytest.mark.parametrize("workers", ["0", "-1", "65"])
 def test_a_number_of_workers_out_of_range_is_usage(run: Run, config: Path, workers: str) -> None:
     ran = run("--config", config, "serve", "--workers", workers)
-    assert (ran.code, ran.err.splitlines()[0]) == (2, "slurm-gateway: --workers takes a number from 1 to 64")
+    hint = "One for each core that the gateway may use is enough."
+    assert (ran.code, ran.err) == (2, failure("--workers takes a number from 1 to 64", hint))
 
 
 def test_problems_are_told_all_at_once_as_check_tells_them(run: Run, config: Path) -> None:
@@ -40,7 +41,7 @@ def test_problems_are_told_all_at_once_as_check_tells_them(run: Run, config: Pat
     (config.parent / "ring").unlink()
     served, checked = run("--config", config, "serve"), run("--config", config, "check")
     assert (served.code, served.err.splitlines()[:-2]) == (3, checked.err.splitlines()[:-2])
-    assert served.err.splitlines()[-2] == f"slurm-gateway: {config}: 2 problem(s)"
+    assert served.err.endswith(failure(f"{config}: 2 problem(s)", "Correct them; 'slurm-gateway check' tells."))
 
 
 def test_nothing_is_made_when_there_are_problems(run: Run, config: Path) -> None:
@@ -80,6 +81,13 @@ def test_a_store_of_another_shape_is_refused(run: Run, config: Path) -> None:
     fakes.execute(config.parent / "gateway.db", "UPDATE alembic_version SET version_num = '9999'")
     ran = run("--config", config, "serve")
     assert (ran.code, "newer" in ran.err) == (3, True)
+
+
+def test_a_store_that_cannot_be_brought_up_to_date_is_said(run: Run, config: Path) -> None:
+    (config.parent / "gateway.db.lock").mkdir()
+    ran = run("--config", config, "serve")
+    what, hint = f"store.url: {config.parent}/gateway.db: Is a directory", "See that the gateway's user may write there, and that there is room."
+    assert (ran.code, ran.out, ran.err) == (1, "", failure(what, hint))
 
 
 def test_aiohttp_without_its_c_parser_is_refused(config: Path) -> None:

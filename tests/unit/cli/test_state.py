@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.main import main
 from tests.postgres import Cluster
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.web import fakes
 
 
@@ -65,10 +65,11 @@ def test_a_program_gets_the_counts(run: Run, enrolled: Path) -> None:
     assert (shown["file"], shown["rows"]["authenticators"], shown["rows"]["sessions"]) == (str(path), 2, 0)
 
 
-@pytest.mark.parametrize(("file", "reason"), [("/nowhere/backup", "No such file"), ("/dev/full/backup", "Not a directory")])
+@pytest.mark.parametrize(("file", "reason"), [("/nowhere/backup", "No such file or directory"), ("/dev/full/backup", "Not a directory")])
 def test_a_place_that_cannot_be_written_to_is_said(run: Run, enrolled: Path, file: str, reason: str) -> None:
     ran = run("--config", enrolled, "state", "backup", file)
-    assert (ran.code, reason in ran.err) == (1, True)
+    hint = "Name a file in a folder that the gateway's user may write to."
+    assert (ran.code, ran.out, ran.err) == (1, "", failure(f"{file} cannot be written: {reason}", hint))
 
 
 def test_a_backup_that_fails_leaves_the_older_one(run: Run, enrolled: Path, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,8 @@ def test_recovery_codes_are_restored_when_they_are_asked_for(run: Run, enrolled:
 def test_what_is_there_is_replaced_only_when_told_to(run: Run, enrolled: Path, backup: Path) -> None:
     before = dump(enrolled)
     refused = run("--config", enrolled, "state", "restore", backup)
-    assert (refused.code, "not empty" in refused.err, dump(enrolled) == before) == (1, True, True)
+    hint = "Nothing was changed. With --replace, what it holds is taken out first: back that up before."
+    assert (refused.code, refused.err, dump(enrolled) == before) == (1, failure("the store is not empty", hint), True)
     assert run("--config", enrolled, "state", "restore", backup, "--replace").code == 0
 
 
@@ -116,18 +118,37 @@ def test_a_backup_whose_keys_are_missing_is_refused(run: Run, enrolled: Path, ba
     fakes.private(enrolled.parent / "ring", b"k7:" + base64.b64encode(b"x" * 32))
     before = dump(enrolled)
     ran = run("--config", enrolled, "state", "restore", backup, "--replace")
-    assert (ran.code, "sealed under keys that" in ran.err, dump(enrolled) == before) == (1, True, True)
+    what = f"secrets of the backup are sealed under keys that {enrolled.parent}/ring does not have: k1"
+    hint = "Nothing was changed. Bring the key ring that belongs to the backup first."
+    assert (ran.code, ran.err, dump(enrolled) == before) == (1, failure(what, hint), True)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_a_backup_that_others_may_write_to_is_refused(run: Run, enrolled: Path, backup: Path, mode: int) -> None:
     backup.chmod(mode)
-    assert run("--config", enrolled, "state", "restore", backup, "--replace").code == 1
+    ran = run("--config", enrolled, "state", "restore", backup, "--replace")
+    hint = "Whoever can change a backup can sign in after it is restored: chmod 0600 it."
+    assert (ran.code, ran.err) == (1, failure(f"{backup} may be written to by others (mode {mode:04o})", hint))
 
 
 def test_what_is_no_file_is_refused(run: Run, config: Path) -> None:
     os.mkfifo(config.parent / "pipe", 0o600)
-    assert [run("--config", config, "state", "restore", config.parent / name).code for name in ("pipe", "absent", "")] == [1, 1, 1]
+    hint = "Name the file that 'slurm-gateway state backup' wrote."
+    for path, why in (
+        (config.parent / "pipe", "is no plain file"),
+        (config.parent, "is no plain file"),
+        (config.parent / "absent", "cannot be read: No such file or directory"),
+    ):
+        ran = run("--config", config, "state", "restore", path)
+        assert (ran.code, ran.out, ran.err) == (1, "", failure(f"{path} {why}", hint))
+
+
+def test_what_is_no_backup_is_refused(run: Run, enrolled: Path) -> None:
+    before, path = dump(enrolled), enrolled.parent / "notes"
+    fakes.private(path, b"nonsense")
+    ran = run("--config", enrolled, "state", "restore", path, "--replace")
+    what = f"{path} cannot be restored: a line is too long, or its end is missing: it was cut"
+    assert (ran.code, ran.err, dump(enrolled) == before) == (1, failure(what, "Nothing was changed. Name another backup."), True)
 
 
 def test_both_are_in_the_trail(run: Run, enrolled: Path, backup: Path) -> None:

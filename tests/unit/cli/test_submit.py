@@ -16,7 +16,7 @@ from gateway.cli import person, submit
 from gateway.client.calls import Submitted
 from gateway.client.cluster import Job
 from gateway.client.errors import SlurmRefusedError, UnreachableError
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 
 SCRIPT = "#!/bin/sh\n#SBATCH -n2\nid\n"
 
@@ -148,7 +148,8 @@ def test_a_field_that_slurm_does_not_know_is_the_option_that_asked_for_it(said: 
     gateway.answer = SlurmRefusedError(said, hint="h", status=400, request_id=None, errors=({"description": said},))
     ran = run("submit", file)
     assert ran.code == 1
-    assert f"--ntasks, {file}:2: the REST API of this cluster does not take it: {said}\nhint: Take it out of the script" in ran.err
+    hint = "Take it out of the script, or use sbatch on a login node."
+    assert failure(f"--ntasks, {file}:2: the REST API of this cluster does not take it: {said}", hint) in ran.err
 
 
 def test_another_refusal_is_slurms_own(run: Run, gateway: Gateway, file: Path) -> None:
@@ -188,4 +189,4 @@ def test_a_folder_that_is_gone_is_said(run: Run, file: Path, tmp_path: Path, mon
     monkeypatch.chdir(gone)
     gone.rmdir()
     ran = run("submit", file)
-    assert (ran.code, "the current folder is gone\nhint: Go to a folder" in ran.err) == (1, True)
+    assert (ran.code, ran.err) == (1, failure("the current folder is gone", "Go to a folder that is there."))

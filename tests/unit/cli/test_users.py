@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, failure
 from tests.unit.cli.kept import keep, trail
 from tests.web import fakes
 
@@ -82,7 +82,7 @@ def test_no_secret_is_shown(run: Run, config: Path) -> None:
 
 def test_somebody_whom_nobody_knows_is_told_so(run: Run, config: Path) -> None:
     ran = run("--config", config, "users", "show", "zoe")
-    assert (ran.code, ran.err.splitlines()[0]) == (1, "slurm-gateway: the gateway knows no zoe")
+    assert (ran.code, ran.err) == (1, failure("the gateway knows no zoe", "Check the spelling: it is Slurm's, with its capitals."))
 
 
 def test_unlocking_forgets_the_failures_of_one_and_says_how_many(run: Run, config: Path) -> None:

@@ -124,7 +124,9 @@ def test_what_is_no_json_is_not_understood(body: bytes) -> None:
     with pytest.raises(NotUnderstoodError) as caught:
         Answer(status=200, headers={"content-type": "text/html"}, body=body).json()
     assert "text/html" in str(caught.value)
-    assert "gateway's address" in caught.value.hint
+    assert caught.value.hint == (
+        "Is this the gateway's address? Some networks and proxies answer in the place of others until one has signed in to them."
+    )
 
 
 def test_an_answer_knows_its_type_and_its_request() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from gateway.client import awaiting, blocking
-from gateway.client.address import Proxy
-from gateway.client.asking import Answer, Ask
+from gateway.client.address import Address, Proxy
+from gateway.client.asking import Answer, Ask, Conversation, Pause
 from gateway.client.errors import GatewayError, NotUnderstoodError, UnreachableError
 from gateway.client.listening import listen
 from gateway.client.patience import Patience, ask
@@ -439,3 +439,14 @@ def test_a_chunk_of_less_than_nothing_is_not_all_that_will_ever_come(side: Side)
         [error] = side(server.url)(one(READ), largest=1_000_000)
     assert isinstance(error, UnreachableError)
     assert sent < 100_000_000
+
+
+def test_whoever_hangs_up_waits_for_nothing_more() -> None:
+    def waiting() -> Conversation[None]:
+        yield Pause(seconds=3600)
+
+    connection = blocking.Connection(Address.of("https://slurm.example.org"), trust=None)
+    connection.hang_up()
+    with pytest.raises(UnreachableError, match="somebody hung up") as caught:
+        connection.carry(waiting())
+    assert (caught.value.hint, caught.value.sent) == ("Ask again.", False)

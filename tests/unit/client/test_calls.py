@@ -182,6 +182,9 @@ def test_a_value_that_slurm_only_warns_of_is_a_refusal_that_names_its_place() ->
     driven = drive(calls.submit(b"{}", where(), key="k"), [ok(tree)])
     assert isinstance(driven.error, SlurmRefusedError)
     assert (str(driven.error), driven.error.hint) == ('job.tasks: Expected a number but got "many"', "Correct the fields that 'warnings' names.")
+    driven = drive(calls.submit(b"{}", where(), key="k"), [ok({"warnings": warned})])
+    assert isinstance(driven.error, SlurmRefusedError)
+    assert driven.error.hint == "Correct what the warnings name."
 
 
 def test_a_submission_whose_answer_names_no_job_says_why_and_where_to_look() -> None:
@@ -189,8 +192,8 @@ def test_a_submission_whose_answer_names_no_job_says_why_and_where_to_look() -> 
     assert isinstance(driven.error, NotUnderstoodError)
     assert driven.error.hint == "No partition."
     driven = drive(calls.submit(b"{}", where(), key="k"), [ok({})])
-    assert driven.error is not None
-    assert "slurm-gateway jobs" in driven.error.hint
+    assert isinstance(driven.error, NotUnderstoodError)
+    assert driven.error.hint == "Look whether it is there: slurm-gateway jobs."
 
 
 @pytest.mark.parametrize("version", RECORDED)
@@ -208,6 +211,12 @@ def test_to_cancel_what_is_not_there_is_an_error_where_slurm_says_so(version: st
     assert isinstance(driven.error, SlurmRefusedError)
     assert "Invalid job id specified" in str(driven.error)
     assert "jobs shows those that there are" in driven.error.hint
+
+
+def test_to_cancel_what_cannot_be_is_an_error_that_says_what_to_look_at() -> None:
+    driven = drive(calls.cancel(5, where()), [ok({"status": [{"error": {"code": 2002, "message": "Access/permission denied"}}]})])
+    assert isinstance(driven.error, SlurmRefusedError)
+    assert (str(driven.error), driven.error.hint) == ("Access/permission denied", "Check the number of the job, and that it is yours.")
 
 
 def test_a_refusal_because_it_has_ended_already_is_none() -> None:
@@ -232,7 +241,9 @@ def test_a_job_that_accounting_cannot_tell_of_is_forgotten(reply: Answer) -> Non
     driven = drive(calls.job(5, where()), [slurm(404, 2017), reply])
     assert isinstance(driven.error, JobForgottenError)
     assert driven.error.reason == "job_forgotten"
-    assert "MinJobAge" in driven.error.hint
+    assert driven.error.hint == (
+        "Slurm forgets a job some minutes after its end (MinJobAge). Check the number: 'sacct -j ID' on a login node may know more."
+    )
 
 
 def test_of_a_job_that_was_started_again_the_last_time_counts() -> None:

@@ -29,7 +29,7 @@ def test_a_refusal_that_says_nothing_is_told_all_the_same(document: dict[str, ob
     error = RefusedError(document, status=418, request_id=None)
     assert str(error) == "the gateway refused with status 418"
     assert error.reason == "refused"
-    assert "administrators" in error.hint
+    assert error.hint == "Ask your administrators; the request id helps them to find it."
 
 
 def test_each_kind_of_error_has_a_reason_of_its_own() -> None:

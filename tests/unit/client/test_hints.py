@@ -26,6 +26,12 @@ from gateway.slurm.meaning import causes
             "Send the same request with the same Idempotency-Key again: the gateway looks for the job.",
             "Look for it with 'slurm-gateway jobs' before you submit it again.",
         ),
+        (
+            "Slurm names no error, but no job either: nothing was submitted. Correct the fields that 'warnings' names.",
+            "Nothing was submitted. Correct it; 'slurm-gateway check FILE' says where it is.",
+        ),
+        ("GET /auth/tokens lists yours.", "'slurm-gateway tokens list' shows yours."),
+        ('Write scopes as ["read", "submit"]; README.md lists them all.', "Write --scope read --scope submit; README.md lists them all."),
         ("Try again in a minute.", "Try again in a minute."),
     ],
 )

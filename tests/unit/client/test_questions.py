@@ -114,7 +114,7 @@ def test_a_wait_ends_in_time() -> None:
         conversation.send(jobs("RUNNING", waited="timeout"))
     assert caught.value.reason == "wait_timeout"
     assert "job 5 is running still" in str(caught.value)
-    assert "slurm-gateway job ID" in caught.value.hint
+    assert caught.value.hint == "The job goes on. Wait for longer, or look at it: slurm-gateway job ID."
 
 
 def test_a_wait_of_no_time_looks_once() -> None:

@@ -25,7 +25,7 @@ from gateway.client.queue import folder
 from gateway.client.queue.journal import FOLDER, glance
 from gateway.secret import Secret
 from tests.unit.client.driving import drive, ok, where
-from tests.unit.client.jobfile.documents import NEW, submission
+from tests.unit.client.jobfile.documents import NEW, OLD, submission
 
 HERE = Address.of("https://slurm.example.org")
 
@@ -103,10 +103,22 @@ def test_what_is_no_file_and_what_is_too_large_say_what_to_give(tmp_path: Path) 
         ({"job": {"name": "x"}, "script": "#!/bin/sh\n"}, "Nothing has to be done; written for v0.0.42 it needs no repair."),
         ({"job": {"xyzzy": 5}, "script": "#!/bin/sh\n"}, "v0.0.42 has no such field: take it out."),
         ({"job": {"environment": []}, "script": "#!/bin/sh\n"}, "Put PATH into it, or leave it out."),
+        ({"job": 5, "script": "#!/bin/sh\n"}, "Write the job's fields between { and }."),
+        ({"job": {}, "tasks": 5, "script": "#!/bin/sh\n"}, "Move it into 'job'."),
+        ({"job": {"group_id": "users"}, "script": "#!/bin/sh\n"}, "Take it out."),
+        ({"job": {"tasks": "many"}, "script": "#!/bin/sh\n"}, "Correct its type."),
+        ({"job": {"name": 5}, "script": "#!/bin/sh\n"}, "Correct its type."),
+        ({"job": {"mail_type": "SOMETIMES"}, "script": "#!/bin/sh\n"}, "Write one of BEGIN, END, FAIL."),
+        ({"job": {"mail_type": "BEGINS"}, "script": "#!/bin/sh\n"}, "Did you mean BEGIN?"),
     ],
 )
 def test_what_check_finds_says_what_to_do(tree: dict[str, Any], hint: str) -> None:
     assert hint in {problem.hint for problem in check(tree, submission(NEW), Places())}
+
+
+def test_a_value_that_an_older_slurm_does_not_take_says_how_it_is_written() -> None:
+    problems = check({"job": {"open_mode": "sideways"}, "script": "#!/bin/sh\n"}, submission(OLD, version="v0.0.38"), Places())
+    assert ("v0.0.38 takes one of append, truncate", "Write it so.") in {(problem.message.partition("; ")[2], problem.hint) for problem in problems}
 
 
 def certificate(code: int) -> ssl.SSLCertVerificationError:

@@ -86,30 +86,36 @@ def test_a_line_after_the_first_command_is_a_comment_and_that_is_said() -> None:
     )
 
 
+HETEROGENEOUS = "Write it as a JSON or YAML job file with a list of 'jobs'."
 ERRORS = {
     "an unknown option": ("#SBATCH --partion=x", "there is no option --partion", "Did you mean --partition?"),
-    "one that is like no other": ("#SBATCH --zzzz", "there is no option --zzzz", "man sbatch"),
-    "an unknown letter": ("#SBATCH -Z", "there is no option -Z", "man sbatch"),
+    "one that is like no other": ("#SBATCH --zzzz", "there is no option --zzzz", "sbatch's options are meant: man sbatch."),
+    "an unknown letter": ("#SBATCH -Z", "there is no option -Z", "sbatch's options are meant: man sbatch."),
     "an ambiguous beginning": ("#SBATCH --no=1", "--no may be any of --no-kill", "Write it out."),
     "a value that is missing": ("#SBATCH --time", "--time needs a value", "Write --time=VALUE."),
     "a letter's value that is missing": ("#SBATCH -t", "-t needs a value", "Write -t VALUE."),
     "a value too many": ("#SBATCH --hold=yes", "--hold takes no value", "Write --hold alone."),
-    "a word": ("#SBATCH -n2 four", "'four' is no option", "needs quotes"),
-    "a bad value": ("#SBATCH --time=soon", "--time=soon: it is no time", "Correct --time"),
-    "a quote": ("#SBATCH --comment='a", "a quote (') is not closed", "Close it"),
-    "an empty argument": ('#SBATCH "" -n2', "an empty argument", "take it away"),
+    "a word": ("#SBATCH -n2 four", "'four' is no option", "Options begin with - or --; a value with spaces in it needs quotes."),
+    "a bad value": ("#SBATCH --time=soon", "--time=soon: it is no time", "Correct --time; 'man sbatch' tells of it."),
+    "a quote": ("#SBATCH --comment='a", "a quote (') is not closed", "Close it in the same line."),
+    "an empty argument": ('#SBATCH "" -n2', "an empty argument", "sbatch would pass over the rest of the line: take it away."),
     "a colon": ("#SBATCH -n2 : -n4", "a ':' where an option should begin", "Take it away."),
-    "a heterogeneous job": ("#SBATCH hetjob", "a heterogeneous job", "a list of 'jobs'"),
-    "the same by its old name": ("#SBATCH PackJob ", "a heterogeneous job", "a list of 'jobs'"),
-    "a file of this machine": ("#SBATCH --export-file=x", "--export-file reads a file", "--export=NAME=VALUE"),
-    "another file": ("#SBATCH -F hosts", "--nodefile reads a file", "--nodelist=NAME,NAME"),
-    "a file for buffers": ("#SBATCH --bbf=x", "--bbf reads a file", "--bb="),
-    "another cluster": ("#SBATCH -M other", "--clusters chooses a cluster", "--cluster NAME"),
-    "a federation": ("#SBATCH --cluster-constraint=x", "--cluster-constraint is for federations", "Take --cluster-constraint out"),
-    "what no field is for": ("#SBATCH --hint=compute_bound", "--hint has no field", "Take --hint out"),
-    "a test": ("#SBATCH --test-only", "--test-only would not submit", "--dry-run"),
-    "nodes in a file": ("#SBATCH -w ./hosts", "--nodelist=./hosts: it names a file", "Correct --nodelist"),
-    "another scheduler": ("#PBS -l nodes=1", "a line for another scheduler (#PBS)", "--ignore-pbs"),
+    "a heterogeneous job": ("#SBATCH hetjob", "a heterogeneous job", HETEROGENEOUS),
+    "the same by its old name": ("#SBATCH PackJob ", "a heterogeneous job", HETEROGENEOUS),
+    "a file of this machine": ("#SBATCH --export-file=x", "--export-file reads a file", "Name the variables: --export=NAME=VALUE,NAME."),
+    "another file": ("#SBATCH -F hosts", "--nodefile reads a file", "Name the nodes: --nodelist=NAME,NAME."),
+    "a file for buffers": ("#SBATCH --bbf=x", "--bbf reads a file", "Write what the file says: --bb=SPECIFICATION."),
+    "another cluster": ("#SBATCH -M other", "--clusters chooses a cluster", "Use --cluster NAME on the command line."),
+    "the same by another name": ("#SBATCH --cluster=other", "--cluster chooses a cluster", "Use --cluster NAME on the command line."),
+    "a federation": ("#SBATCH --cluster-constraint=x", "--cluster-constraint is for federations", "Take --cluster-constraint out of the script."),
+    "what no field is for": ("#SBATCH --hint=compute_bound", "--hint has no field", "Take --hint out of the script."),
+    "a test": ("#SBATCH --test-only", "--test-only would not submit", "Use --dry-run on the command line."),
+    "nodes in a file": ("#SBATCH -w ./hosts", "--nodelist=./hosts: it names a file", "Correct --nodelist; 'man sbatch' tells of it."),
+    "another scheduler": (
+        "#PBS -l nodes=1",
+        "a line for another scheduler (#PBS)",
+        "Write it as #SBATCH, or add '#SBATCH --ignore-pbs' to have such lines ignored.",
+    ),
 }
 
 
@@ -118,7 +124,7 @@ def test_what_cannot_arrive_is_an_error_with_its_place_and_a_hint(line: str, say
     with pytest.raises(JobFileError) as caught:
         asked("# a remark", line)
     assert (caught.value.line, str(caught.value).startswith(f"hello.sh:3: {says}")) == (3, True), caught.value
-    assert hint in caught.value.hint
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(

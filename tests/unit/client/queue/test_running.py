@@ -302,7 +302,7 @@ def test_one_that_is_not_found_is_set_aside_as_not_known(tmp_path: Path) -> None
     assert statuses(tmp_path) == {"a.json": Status.UNKNOWN}
     why = (tmp_path / "set-aside" / "a.json.reason.txt").read_text()
     assert "does not prove" in why
-    assert "If it is not among them, put the file back, and it is submitted." in why
+    assert " on. If it is not among them, put the file back, and it is submitted." in why
     assert told[-1].counts is not None
     assert told[-1].counts["unknown"] == 1
 
@@ -431,7 +431,8 @@ def test_a_folder_that_is_moved_away_under_way_ends_the_queue_and_nothing_is_tak
 
     with queue(folder, gateway, then=replace) as running, pytest.raises(GatewayError, match="is not the folder any more that it was") as caught:
         list(running)
-    assert "Start the queue again" in caught.value.hint
+    hint = "Start the queue again on the folder that you mean; where it was is written down in that one's .slurm-gateway-queue."
+    assert caught.value.hint == hint
     assert gateway.slurm.names == ["a.json"]
 
 
