@@ -163,7 +163,14 @@ def site_text(arguments: argparse.Namespace) -> str:
 
 def _one_node(gateway: str) -> dict[str, str]:
     comment = "    # The only one: max_fails=0, for to think it dead for ten seconds would turn one hiccup into many refusals.\n"
-    return {"gateways": f"{comment}    server {gateway} max_fails=0;", "next_upstream": "off", "once": "", "to_once": "", "location_once": ""}
+    return {
+        "gateways": f"{comment}    server {gateway} max_fails=0;",
+        "next_upstream": "off",
+        "unavailable": _UNAVAILABLE,
+        "once": "",
+        "to_once": "",
+        "location_once": "",
+    }
 
 
 def _several_nodes(gateways: list[str], limits: dict[str, str]) -> dict[str, str]:
@@ -173,12 +180,14 @@ def _several_nodes(gateways: list[str], limits: dict[str, str]) -> dict[str, str
     twice, and is no POST, takes a way of its own, on which nothing is sent again.
     """
     servers = [f"    server {gateway} max_fails=1 fail_timeout=2s;" for gateway in gateways]
+    anyhow = "\n".join(f"    server {gateway} max_fails=0;" for gateway in gateways)
     return {
         "gateways": "\n".join([_SPREAD, *servers]),
         "next_upstream": f"error;\n    proxy_next_upstream_tries {len(gateways)}",
-        "once": _ONCE,
+        "unavailable": "= @slurm_gateway_elsewhere",
+        "once": _Template(_ONCE).substitute(anyhow=anyhow),
         "to_once": "        if ($sgw_once) { return 418; }\n\n",
-        "location_once": _Template(_LOCATION_ONCE).substitute(limits),
+        "location_once": _Template(_LOCATION_ONCE).substitute(limits, unavailable=_UNAVAILABLE),
     }
 
 
@@ -204,6 +213,7 @@ def _cleared(indent: str) -> str:
     return "\n".join(f'{indent}proxy_set_header {name} "";' for name in _CLEARED)
 
 
+_UNAVAILABLE = "=502 /.problem/gateway_unavailable"
 _SPREAD = """\
     # By the token, see below. Whoever does not answer is left out for two seconds, and its people go on at the others meanwhile.
     hash $sgw_node consistent;"""
@@ -237,6 +247,18 @@ map "$http_authorization $http_x_slurm_user_token" $sgw_node {
     "~(sgw_[0-9A-Za-z]+)" $1;
 }
 
+# A node that has failed is tried with one request when its two seconds are over, and is there for the others only when that was answered. If
+# the others fail before, nginx has nobody to ask, though that node may be well. Then all are asked, once more, whatever is remembered of them: for
+# what changes nothing, and for a submission that certainly has not left.
+upstream slurm_gateway_anyhow {
+@{anyhow}
+}
+map "$sgw_once$request_method $upstream_connect_time" $sgw_elsewhere {
+    default "";
+    "~^(?:GET|HEAD|OPTIONS) " 1;
+    "~^POST -(?:(?:,| :) -)*$" 1;
+}
+
 """
 _LOCATION_ONCE = """\
 
@@ -253,6 +275,16 @@ _LOCATION_ONCE = """\
 
         proxy_next_upstream off;
         proxy_pass http://slurm_gateway;
+    }
+
+    location @slurm_gateway_elsewhere {
+        error_page 500 =500 /.problem/internal_error;
+        error_page 502 @{unavailable};
+        error_page 504 =504 /.problem/gateway_timeout;
+        if ($sgw_elsewhere = "") { return 502; }
+
+        proxy_buffering off;  # it may be a stream of events
+        proxy_pass http://slurm_gateway_anyhow;
     }
 """
 

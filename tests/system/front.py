@@ -61,17 +61,28 @@ class Stub:
     requests: list[Message] = field(default_factory=list)
     connections: int = 0
     answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _server: asyncio.Server | None = None
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        server = await asyncio.start_unix_server(self._serve, self.path)
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
         try:
             yield
         finally:
-            server.close()
+            self.die()
+
+    def die(self) -> None:
+        """End as a process does: with its connections."""
+        if self._server is not None:
+            self._server.close()
+            self.path.unlink(missing_ok=True)
+        for writer in self._writers:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.add(writer)
         try:
             while not writer.is_closing():
                 self.requests.append(await read_message(reader))
@@ -82,6 +93,7 @@ class Stub:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self._writers.discard(writer)
             writer.close()
 
 

@@ -781,9 +781,46 @@ async def test_a_read_that_a_node_took_with_it_is_asked_of_the_other(start: Star
         assert [(await site.send(request("/slurm/v0.0.38/ping"))).status for _ in range(4)] == [200] * 4
 
 
+@pytest.mark.parametrize("way", ["a read", "a read that the first node took with it", "a submission"])
+async def test_a_node_that_came_back_is_there_for_all_at_once_when_the_other_dies(start: Start, tmp_path: Path, way: str) -> None:
+    site = await start(nodes="gh", patches={"fail_timeout=2s": "fail_timeout=1s"})
+    sent = ("/slurm/v0.0.38/job/submit", "POST", "{}") if way == "a submission" else ("/slurm/v0.0.38/ping", "GET", "")
+
+    async def ask(token: str) -> int:
+        return (await site.send(request(sent[0], f"Authorization: Bearer {token}", method=sent[1], body=sent[2]))).status
+
+    async with _second(tmp_path) as other:
+        for token in TOKENS:
+            await ask(token)
+        theirs, ours = ({message.all("Authorization")[0].removeprefix("Bearer ") for message in node.requests} for node in (other, site.stub))
+    # The second node dies and comes back, and nobody has asked it since. When the first one dies too, nginx would try one request there, and tell
+    # all others meanwhile that there is no node.
+    assert {await ask(token) for token in sorted(theirs) * 4} == {200}
+    await asyncio.sleep(2.1)  # nginx counts whole seconds, and there is nothing to be seen from outside that could be waited for
+    asking = sorted(ours)[:8]
+    all_are_here, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(writer: asyncio.StreamWriter) -> None:
+        if len(other.requests) == len(asking):
+            all_are_here.set()
+        await released.wait()
+        writer.write(OK)
+
+    async with _second(tmp_path) as other:
+        other.answer = hold
+        site.stub.answer = _drops
+        if way != "a read that the first node took with it":
+            site.stub.die()
+        asked = [asyncio.create_task(ask(token)) for token in asking]
+        await asyncio.wait([*asked, asyncio.create_task(all_are_here.wait())], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        released.set()
+        assert (await asyncio.gather(*asked), len(other.requests)) == ([200] * len(asked), len(asked))
+
+
+@pytest.mark.parametrize("patches", [{}, FORGIVING], ids=["as it is", "forgiving"])
 @pytest.mark.parametrize("what", ONCE)
-async def test_what_must_not_be_done_twice_is_sent_to_one_node_only(start: Start, tmp_path: Path, what: str) -> None:
-    site = await start(nodes="gh", patches=FORGIVING)
+async def test_what_must_not_be_done_twice_is_sent_to_one_node_only(start: Start, tmp_path: Path, what: str, patches: dict[str, str]) -> None:
+    site = await start(nodes="gh", patches=patches)
     async with _second(tmp_path) as other:
         other.answer = site.stub.answer = _drops
         answer = await site.send(ONCE[what])
@@ -791,9 +828,33 @@ async def test_what_must_not_be_done_twice_is_sent_to_one_node_only(start: Start
         assert len(site.stub.requests) + len(other.requests) == 1
 
 
-async def test_when_no_node_is_there_people_are_told_that_nothing_was_done(start: Start) -> None:
-    site = await start(nodes="gh", patches=FORGIVING, stub=False)
-    assert "nothing was done" in (await site.send(ONCE["a submission"])).problem["detail"]
+@pytest.mark.parametrize("patches", [{}, FORGIVING], ids=["as it is", "forgiving"])
+async def test_when_no_node_is_there_people_are_told_that_nothing_was_done(start: Start, patches: dict[str, str]) -> None:
+    site = await start(nodes="gh", patches=patches, stub=False)
+    for raw in (*ONCE.values(), request("/slurm/v0.0.38/ping")) * 2:
+        assert "nothing was done" in (await site.send(raw)).problem["detail"]
+
+
+async def test_an_event_of_a_node_that_was_asked_in_spite_of_its_failure_arrives_when_it_happens(start: Start, tmp_path: Path) -> None:
+    site = await start(nodes="gh")
+    assert (await site.send(request("/slurm/v0.0.38/ping"))).status == 200
+    site.stub.die()
+    assert {(await site.send(request("/slurm/v0.0.38/ping"))).status for _ in range(4)} == {502}  # both are left out now
+    more = asyncio.Event()
+
+    async def tells(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n")
+        await more.wait()
+        writer.close()
+
+    async with _second(tmp_path) as other:
+        other.answer = tells
+        reader, writer = await site.open()
+        writer.write(request("/events").encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"data: 1\n\n")).startswith(b"HTTP/1.1 200")
+        more.set()
+        writer.close()
 
 
 async def test_what_is_sent_once_arrives_byte_for_byte_as_it_came(start: Start, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from tests.system.two_nodes import Node, TwoNodes, two_nodes
 
 PING = "/slurm/v0.0.36/ping"
 OUTAGE = 10.0
-FORGIVEN = 3.2  # seconds; nginx's template says two, and nginx counts in whole ones, so that 2.9 are two
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +98,10 @@ def test_guesses_at_both_nodes_at_once_share_one_limit(nodes: TwoNodes) -> None:
     assert Counter(answer.status for answer in answers) == {401: 10, 429: 190}
 
 
-def both_are_asked() -> None:
-    """Wait until nginx asks both nodes: one that failed, as the one that was killed before this, it leaves alone for a while (fail_timeout)."""
-    since = time.monotonic()
-    wait_for(lambda: time.monotonic() - since > FORGIVEN, FORGIVEN + 1, "the end of what nginx remembers")
-
-
 @pytest.mark.parametrize("lost", ["a", "b"])
 def test_a_node_that_is_killed_under_load_costs_no_session_and_no_read(nodes: TwoNodes, lost: str) -> None:
     session = nodes.session()
     node: Node = getattr(nodes, lost)
-    both_are_asked()
     with Load(lambda _: nodes.front.ask("GET", PING, headers=session)) as reads:
         reads.more(40)
         node.kill()
@@ -123,7 +115,6 @@ def test_a_node_that_is_killed_under_load_costs_no_session_and_no_read(nodes: Tw
 def test_a_node_that_is_killed_under_load_costs_no_submission_that_was_answered_and_does_none_twice(nodes: TwoNodes, lost: str) -> None:
     session, stamp = nodes.session(), f"{lost}{time.time_ns()}"
     node: Node = getattr(nodes, lost)
-    both_are_asked()
 
     sent: dict[int, float] = {}
 

@@ -332,14 +332,15 @@ def test_several_nodes_are_all_named_and_left_out_while_they_are_down(capsys: py
     assert "server unix:/run/slurm-gateway/gateway.sock max_fails=1 fail_timeout=2s;" in lines
     assert "server 192.0.2.1:8080 max_fails=1 fail_timeout=2s;" in lines
     assert {"proxy_next_upstream error;", "proxy_next_upstream_tries 2;", "if ($sgw_once) { return 418; }"} <= set(lines)
+    assert {"error_page 502 = @slurm_gateway_elsewhere;", "server 192.0.2.1:8080 max_fails=0;"} <= set(lines)
     assert lines.index("hash $sgw_node consistent;") < lines.index("keepalive 64;")  # the other way round nginx would keep no connection
 
 
 def test_with_one_node_nothing_is_ever_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
     text = rendered(capsys, *words("render", SITE))
     assert "proxy_next_upstream off;" in statements(text)
-    assert "sgw_once" not in text
-    assert "sgw_node" not in text
+    assert "error_page 502 =502 /.problem/gateway_unavailable;" in statements(text)
+    assert [word for word in ("sgw_once", "sgw_node", "elsewhere", "anyhow") if word in text] == []
 
 
 def test_applications_are_in_the_site_only_where_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
