@@ -88,9 +88,9 @@ def is_over(states: Iterable[str]) -> bool:
 
 def verdict(until: str, now: Sequence[tuple[str, ...]], before: Sequence[tuple[str, ...]]) -> Verdict | None:
     """Return what became of a wait, or None while it goes on, by the states ``now`` of at least one job, and those ``before``, if it was seen."""
-    if until == "changed":
-        return "met" if before and sorted(now) != sorted(before) else None
     over = all(map(is_over, now))
+    if until == "changed":
+        return "met" if before and sorted(now) != sorted(before) else "over" if over else None
     if until == "finished":
         return "met" if over else None
     if until == "started":

@@ -202,6 +202,15 @@ def test_a_wait_for_the_start_and_one_that_is_too_short(site: Site) -> None:
     assert (over.headers["X-Gateway-Waited"], over.json["jobs"][0]["job_state"]) == ("over", "CANCELLED")
 
 
+def test_a_job_that_has_ended_is_not_waited_for_to_change(site: Site) -> None:
+    job_id = site.submit("alice", "#!/bin/sh\n")
+    finished(site, "alice", job_id)
+    began = time.monotonic()
+    answer = site.call("alice", "GET", f"{V}/job/{job_id}?wait=60&until=changed")
+    assert (answer.headers["X-Gateway-Waited"], answer.json["jobs"][0]["job_state"]) == ("over", "COMPLETED")
+    assert time.monotonic() - began < 30
+
+
 def test_an_array_is_finished_when_its_tasks_are(site: Site) -> None:
     job_id = site.submit("alice", "#!/bin/sh\nsleep $((SLURM_ARRAY_TASK_ID * 2))\n", array="0-2")
     answer = site.call("alice", "GET", f"{V}/job/{job_id}?wait=100")
