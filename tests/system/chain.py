@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from tests.system.support import Site, free_port, wait_for
+from tests.system.support import START, Site, free_port, wait_for
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -185,7 +185,7 @@ def chain(site: Site, *, settings: Mapping[str, str] | None = None, workers: int
             os.chown(path, owner.st_uid, owner.st_gid)
         gateway = _start(stack, [*site.told["command"], "--config", str(config), "serve"], folder, "gateway.log", owner)
         log = folder / "gateway.log"
-        wait_for(lambda: _serves(log, gateway, workers), 20, "the gateway's start")
+        wait_for(lambda: _serves(log, gateway, workers), START, "the gateway's start")
         server = _start(stack, ["nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf", "-g", "daemon off;"], folder, "nginx.log", owner)
         # The same people, at another door.
         told = {**site.told, "url": f"https://127.0.0.1:{port}", "config": str(config)}

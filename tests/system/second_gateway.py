@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.system.support import Answer, HeaderList, Site, wait_for
+from tests.system.support import START, Answer, HeaderList, Site, wait_for
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -76,7 +76,7 @@ def second_gateway(site: Site, edit: Callable[[str], str] = str, **directory: st
                 extra_groups=[],
                 cwd="/",
             )
-        wait_for(lambda: log.read_bytes().count(b'"serving"') == 2, 20, "two workers that serve")
+        wait_for(lambda: log.read_bytes().count(b'"serving"') == 2, START, "two workers that serve")
         yield SecondGateway(folder / "gateway.sock", log)
     finally:
         if process is not None:

@@ -51,6 +51,10 @@ def one_time_code(secret: str, step: int) -> str:
     return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
 
 
+START = 60.0
+"""Seconds a server may take to start on a machine that does much else; how quick it is is no test's affair."""
+
+
 def wait_for(condition: Callable[[], T], limit: float, what: str) -> T:
     """Return the first true value of ``condition``; fail after ``limit`` seconds."""
     deadline = time.monotonic() + limit

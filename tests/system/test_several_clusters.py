@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.support import Answer, Site, free_port, job_state, wait_for
+from tests.system.support import START, Answer, Site, free_port, job_state, wait_for
 from tests.system.test_minting import as_toml, private_copy
 
 SLEEPS = "#!/bin/sh\nsleep 300\n"
@@ -86,7 +86,7 @@ def _gateway(site: Site, folder: Path, clusters: dict[str, dict[str, str]]) -> I
     with log.open("wb") as stream:
         process = subprocess.Popen([*site.told["command"], "--config", str(config), "serve"], stderr=stream)
     try:
-        wait_for(lambda: b'"serving"' in log.read_bytes() or process.poll() is not None, 20, "the gateway's start")
+        wait_for(lambda: b'"serving"' in log.read_bytes() or process.poll() is not None, START, "the gateway's start")
         assert process.poll() is None, log.read_text()
         yield port
     finally:

@@ -26,7 +26,7 @@ import pytest
 
 from tests.system import chain as chains
 from tests.system.chain import Chain, Seen, at_once, chain, family
-from tests.system.support import Answer, Site, free_port, wait_for
+from tests.system.support import START, Answer, Site, free_port, wait_for
 
 # A token lives for as short as it may, so that it is soon known what cannot come any more.
 SLURM = 'token_lifetime = "10s"\n'
@@ -147,7 +147,7 @@ class Door:
         folder = self.chain.folder
         words = [*self.site.told["command"], "--config", str(folder / "gateway.toml"), "serve"]
         self._pid = chains._start(self._stack, words, folder, "gateway.log", (folder / "gateway").stat())
-        wait_for(lambda: chains._serves(folder / "gateway.log", self._pid, 1), 20, "the gateway's return")
+        wait_for(lambda: chains._serves(folder / "gateway.log", self._pid, 1), START, "the gateway's return")
 
     def under_way(self) -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._admin}/metrics", timeout=10) as answer:

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.postgres import Cluster
 from tests.system.second_gateway import UnixConnection
-from tests.system.support import Answer, HeaderList, Site, free_port, one_time_code, wait_for
+from tests.system.support import START, Answer, HeaderList, Site, free_port, one_time_code, wait_for
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Node:
                 extra_groups=[],
                 cwd="/",
             )
-        wait_for(lambda: log.read_bytes().count(b'"serving"') == 2, 30, f"node {self.name}")
+        wait_for(lambda: log.read_bytes().count(b'"serving"') == 2, START, f"node {self.name}")
 
     def kill(self) -> None:
         """End all of it as the loss of its machine would."""
