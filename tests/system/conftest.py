@@ -51,3 +51,11 @@ def trixie() -> Iterator[Site]:
     """Slurm 24.11, Debian 13's; only for tests that ask for it."""
     with raised("SLURM_GATEWAY_TEST_STATE_TRIXIE", "--release", "trixie") as found:
         yield found
+
+
+@pytest.fixture(params=["site", "trixie"], scope="module")
+def either(request: pytest.FixtureRequest) -> Site:
+    """Both of them, one after the other."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Site)
+    return found

@@ -17,14 +17,12 @@ from tests.system.support import Site, wait_for
 _OWN = {"JobId", "SubmitTime", "LastSchedEval", "AllocNode:Sid", "AccrueTime", "Command", "SubmitLine", "OOMKillStep"}
 
 
-@pytest.fixture(params=["site", "trixie"], scope="module")
-def bob(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    """Somebody on either site, whose jobs are gone in the end."""
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    inside(site, "bob", "scancel", "--user=bob", check=False)
-    yield signed_in(site, "bob", tmp_path_factory.mktemp("bob"))
-    inside(site, "bob", "scancel", "--user=bob", check=False)
+@pytest.fixture(scope="module")
+def bob(either: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """Somebody on either either, whose jobs are gone in the end."""
+    inside(either, "bob", "scancel", "--user=bob", check=False)
+    yield signed_in(either, "bob", tmp_path_factory.mktemp("bob"))
+    inside(either, "bob", "scancel", "--user=bob", check=False)
 
 
 def submitted(bob: Person, script: str, *words: str) -> int:

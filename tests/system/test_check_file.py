@@ -44,13 +44,6 @@ THEIR_OWN = frozenset(
 )
 
 
-@pytest.fixture(params=["site", "trixie"], scope="module")
-def either(request: pytest.FixtureRequest) -> Site:
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    return site
-
-
 @pytest.fixture(scope="module")
 def described(either: Site) -> Submission:
     return submission_of(either.call(USER, "GET", "/openapi/v3").json)

@@ -21,17 +21,9 @@ NAP = "#!/bin/sh\nsleep 1\n"
 THREE = "#!/bin/sh\nexit 3\n"
 
 
-@pytest.fixture(params=["site", "trixie"])
-def place(request: pytest.FixtureRequest) -> Site:
-    """Both Slurms, one after the other."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Site)
-    return found
-
-
 @pytest.fixture
-def alice(place: Site, tmp_path: Path) -> Person:
-    return signed_in(place, "alice", tmp_path)
+def alice(either: Site, tmp_path: Path) -> Person:
+    return signed_in(either, "alice", tmp_path)
 
 
 @pytest.fixture
@@ -137,18 +129,18 @@ def test_what_is_over_is_said_to_be(alice: Person, held: int) -> None:
     assert told(alice.run("cancel", held)) == (0, f"{held}: had ended already (CANCELLED)\n", "")
 
 
-def test_all_of_mine_are_cancelled_and_nobody_elses(place: Site, tmp_path: Path) -> None:
+def test_all_of_mine_are_cancelled_and_nobody_elses(either: Site, tmp_path: Path) -> None:
     # Not alice, nor bob: what cancels all of somebody's jobs would cancel other tests'.
-    adele = signed_in(place, "adele", tmp_path)
-    jobs = [place.submit("adele", NAP, name="hers", hold=True) for _ in range(2)]
-    others = place.submit("bob", NAP, name="bobs", hold=True)
+    adele = signed_in(either, "adele", tmp_path)
+    jobs = [either.submit("adele", NAP, name="hers", hold=True) for _ in range(2)]
+    others = either.submit("bob", NAP, name="bobs", hold=True)
     assert adele.run("cancel", "--all").returncode == 1
     dry = adele.run("cancel", "--state", "PD", "--dry-run").stdout
     assert {f"{job}: would be cancelled (PENDING)" for job in jobs} <= set(dry.splitlines())
     done = adele.run("cancel", "--all", "--yes").stdout
     assert {f"{job}: cancelled" for job in jobs} <= set(done.splitlines())
-    assert place.state_of("bob", others) == "PENDING"
-    place.call("bob", "DELETE", f"/slurm/{place.api}/job/{others}")
+    assert either.state_of("bob", others) == "PENDING"
+    either.call("bob", "DELETE", f"/slurm/{either.api}/job/{others}")
 
 
 # Anything else.

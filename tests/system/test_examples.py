@@ -32,12 +32,6 @@ def output_of(number: str) -> Path:
     return Path(f"/tmp/first-{number}.out")
 
 
-@pytest.fixture(params=["site", "trixie"])
-def either(request: pytest.FixtureRequest) -> Site:
-    found: Site = request.getfixturevalue(request.param)
-    return found
-
-
 @pytest.fixture(params=PROGRAMS)
 def program(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -17,11 +17,9 @@ USER = "adele"
 _MOST_LINES = 40
 
 
-@pytest.fixture(params=["site", "trixie"])
-def person(request: pytest.FixtureRequest, tmp_path: Path) -> Person:
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    return signed_in(site, USER, tmp_path)
+@pytest.fixture
+def person(either: Site, tmp_path: Path) -> Person:
+    return signed_in(either, USER, tmp_path)
 
 
 def command(example: str, *words: object) -> list[str]:

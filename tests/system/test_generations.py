@@ -33,14 +33,6 @@ def spoken(request: pytest.FixtureRequest) -> tuple[Site, str]:
     return site, api
 
 
-@pytest.fixture(params=RELEASES, scope="module")
-def either(request: pytest.FixtureRequest) -> Site:
-    """Each of both sites."""
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    return site
-
-
 # Each site says truly what it is.
 
 

@@ -7,8 +7,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.system.support import ROOT, Site, wait_for
 from tests.terminal import Terminal
 
@@ -41,12 +39,6 @@ def as_script(site: Site) -> str:
     for example, own in zip(EXAMPLES, (site.told["url"], str(site.home(USER)), USER), strict=True):
         script = script.replace(example, own)
     return script
-
-
-@pytest.fixture(params=["site", "trixie"])
-def either(request: pytest.FixtureRequest) -> Site:
-    found: Site = request.getfixturevalue(request.param)
-    return found
 
 
 def test_every_block_of_it_works_when_it_is_pasted(either: Site, tmp_path: Path) -> None:

@@ -20,14 +20,6 @@ JSON = ("Content-Type", "application/json")
 RELEASES = ("site", "trixie")
 
 
-@pytest.fixture(params=RELEASES, scope="module")
-def either(request: pytest.FixtureRequest) -> Site:
-    """Each of both sites."""
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    return site
-
-
 @pytest.fixture(scope="module")
 def open_to_pages(site: Site) -> Iterator[Chain]:
     """A gateway that a web page of another origin may call."""

@@ -24,17 +24,9 @@ from tests.system.support import Site, wait_for
 USER = "adele"
 
 
-@pytest.fixture(params=["site", "trixie"])
-def where(request: pytest.FixtureRequest) -> Site:
-    """Both generations of Slurm."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Site)
-    return found
-
-
 @pytest.fixture
-def gateway(where: Site) -> Iterator[Gateway]:
-    with open_at(where) as found:
+def gateway(either: Site) -> Iterator[Gateway]:
+    with open_at(either) as found:
         yield found
 
 
@@ -50,17 +42,17 @@ def job(site: Site, script: str, **more: Any) -> dict[str, Any]:
 # Signing in.
 
 
-def test_signing_in_a_token_for_scripts_and_signing_out(where: Site) -> None:
-    code = where.fresh_code(USER)
-    with Gateway(where.told["url"], ca=where.told["ca_file"]) as gateway:
-        signed_in = gateway.login(USER, where.password(USER), code)
+def test_signing_in_a_token_for_scripts_and_signing_out(either: Site) -> None:
+    code = either.fresh_code(USER)
+    with Gateway(either.told["url"], ca=either.told["ca_file"]) as gateway:
+        signed_in = gateway.login(USER, either.password(USER), code)
         assert signed_in.username == gateway.username == USER
         assert signed_in.expires_in > 3600
         session = gateway.session()
         assert (session.username, session.kind) == (USER, "session")
         made = gateway.create_token("library", scopes=["read"], expires_in=600)
         assert [token.id for token in gateway.tokens() if token.name == "library"] == [made.id]
-        with Gateway(where.told["url"], ca=where.told["ca_file"], token=made.token) as script:
+        with Gateway(either.told["url"], ca=either.told["ca_file"], token=made.token) as script:
             assert script.session().kind == "token"
             assert script.ping()["pings"]
             with pytest.raises(RefusedError) as caught:
@@ -71,7 +63,7 @@ def test_signing_in_a_token_for_scripts_and_signing_out(where: Site) -> None:
         old = gateway.token
         gateway.logout()
         assert gateway.token is None
-    with Gateway(where.told["url"], ca=where.told["ca_file"], token=old) as gateway:
+    with Gateway(either.told["url"], ca=either.told["ca_file"], token=old) as gateway:
         with pytest.raises(RefusedError) as caught:
             gateway.session()
         assert caught.value.reason == "token_refused"
@@ -88,25 +80,25 @@ def test_a_used_code_is_refused_and_not_tried_again(site: Site) -> None:
     assert "works once" in caught.value.hint
 
 
-def test_a_session_that_has_ended_is_begun_anew_in_the_middle_of_a_submission(where: Site) -> None:
+def test_a_session_that_has_ended_is_begun_anew_in_the_middle_of_a_submission(either: Site) -> None:
     asked: list[str] = []
 
     def prove(error: GatewayError) -> Secret:
         asked.append(error.reason)
-        return Secret(where.token(USER).encode())
+        return Secret(either.token(USER).encode())
 
-    with Gateway(where.told["url"], ca=where.told["ca_file"], token="sgw_" + "0" * 49, prove=prove) as gateway:
-        submitted = gateway.submit(job(where, "true"))
+    with Gateway(either.told["url"], ca=either.told["ca_file"], token="sgw_" + "0" * 49, prove=prove) as gateway:
+        submitted = gateway.submit(job(either, "true"))
         assert gateway.wait(submitted.job_id)[0].succeeded
     assert asked == ["token_refused"]
 
 
-def test_what_login_kept_is_what_a_program_goes_on_with(where: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_login_kept_is_what_a_program_goes_on_with(either: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     with pytest.raises(NotSignedInError) as caught:
         Gateway.from_site()
     assert caught.value.hint == "Sign in first: slurm-gateway login URL"
-    signed_in(where, USER, tmp_path)
+    signed_in(either, USER, tmp_path)
     with Gateway.from_site() as gateway:
         assert gateway.username == USER
 
@@ -115,8 +107,8 @@ def test_what_login_kept_is_what_a_program_goes_on_with(where: Site, tmp_path: P
 
 
 @pytest.mark.parametrize(("script", "state", "code"), [("exit 0", "COMPLETED", 0), ("exit 7", "FAILED", 7), ("kill -9 $$", "FAILED", 137)])
-def test_a_job_is_submitted_and_waited_for(where: Site, gateway: Gateway, script: str, state: str, code: int) -> None:
-    submitted = gateway.submit(job(where, script, name="library"))
+def test_a_job_is_submitted_and_waited_for(either: Site, gateway: Gateway, script: str, state: str, code: int) -> None:
+    submitted = gateway.submit(job(either, script, name="library"))
     [ended] = gateway.wait(submitted.job_id, timeout=60)
     assert (ended.state, ended.exit_code, ended.name) == (state, code, "library")
     assert ended.ended_at is not None
@@ -124,22 +116,22 @@ def test_a_job_is_submitted_and_waited_for(where: Site, gateway: Gateway, script
     assert [found.id for found in gateway.jobs(states=[state]) if found.id == submitted.job_id] == [submitted.job_id]
 
 
-def test_the_same_key_is_the_same_job(where: Site, gateway: Gateway) -> None:
-    tree = job(where, "true")
+def test_the_same_key_is_the_same_job(either: Site, gateway: Gateway) -> None:
+    tree = job(either, "true")
     key = f"library-{time.time_ns()}"
     assert gateway.submit(tree, key=key).job_id == gateway.submit(tree, key=key).job_id
 
 
-def test_several_jobs_and_an_array_are_waited_for_together(where: Site, gateway: Gateway) -> None:
-    one = gateway.submit(job(where, "exit 1"))
-    many = gateway.submit(job(where, "exit $SLURM_ARRAY_TASK_ID", array="0-2"))
+def test_several_jobs_and_an_array_are_waited_for_together(either: Site, gateway: Gateway) -> None:
+    one = gateway.submit(job(either, "exit 1"))
+    many = gateway.submit(job(either, "exit $SLURM_ARRAY_TASK_ID", array="0-2"))
     ended = gateway.wait(one.job_id, many.job_id, timeout=90)
     assert sorted(found.exit_code or 0 for found in ended if found.array_job_id == many.job_id) == [0, 1, 2]
     assert [found.exit_code for found in ended if found.id == one.job_id] == [1]
 
 
-def test_waiting_ends_in_time_and_the_job_goes_on(where: Site, gateway: Gateway) -> None:
-    submitted = gateway.submit(job(where, "sleep 300", time_limit=5))
+def test_waiting_ends_in_time_and_the_job_goes_on(either: Site, gateway: Gateway) -> None:
+    submitted = gateway.submit(job(either, "sleep 300", time_limit=5))
     gateway.wait(submitted.job_id, until="started", timeout=60)
     began = time.monotonic()
     with pytest.raises(WaitTimeoutError) as caught:
@@ -165,30 +157,30 @@ def test_an_unknown_job_is_told_from_one_that_is_forgotten_by_nobody(gateway: Ga
     assert refused.value.hint
 
 
-def test_slurms_refusal_of_a_job_says_what_to_do(where: Site, gateway: Gateway) -> None:
+def test_slurms_refusal_of_a_job_says_what_to_do(either: Site, gateway: Gateway) -> None:
     with pytest.raises(SlurmRefusedError) as caught:
-        gateway.submit(job(where, "true", partition="nowhere"))
+        gateway.submit(job(either, "true", partition="nowhere"))
     assert "partition" in f"{caught.value}{caught.value.hint}".lower()
     assert caught.value.request_id
 
 
-def test_nodes_and_partitions_are_there(where: Site, gateway: Gateway) -> None:
+def test_nodes_and_partitions_are_there(either: Site, gateway: Gateway) -> None:
     [node] = gateway.nodes()
     assert node.cpus
-    assert where.partition() in {partition.name for partition in gateway.partitions()}
+    assert either.partition() in {partition.name for partition in gateway.partitions()}
 
 
-def test_each_version_that_the_cluster_serves_tells_the_same_job(where: Site, gateway: Gateway) -> None:
-    submitted = gateway.submit(job(where, "exit 5", name="versions"))
+def test_each_version_that_the_cluster_serves_tells_the_same_job(either: Site, gateway: Gateway) -> None:
+    submitted = gateway.submit(job(either, "exit 5", name="versions"))
     gateway.wait(submitted.job_id, timeout=60)
-    for version in where.told["api_versions"]:
-        with open_at(where, version=version) as older:
+    for version in either.told["api_versions"]:
+        with open_at(either, version=version) as older:
             [found] = older.job(submitted.job_id)
-            assert (found.state, found.exit_code, found.name, found.user_id) == ("FAILED", 5, "versions", where.uid(USER)), version
+            assert (found.state, found.exit_code, found.name, found.user_id) == ("FAILED", 5, "versions", either.uid(USER)), version
 
 
-def test_a_job_that_slurmctld_has_forgotten_is_told_by_accounting(where: Site, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    submitted = gateway.submit(job(where, "exit 0", name="forgotten"))
+def test_a_job_that_slurmctld_has_forgotten_is_told_by_accounting(either: Site, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = gateway.submit(job(either, "exit 0", name="forgotten"))
     gateway.wait(submitted.job_id, timeout=60)
     unknown = wait_for_unknown(gateway)
 
@@ -226,10 +218,10 @@ def wait_for_unknown(gateway: Gateway) -> Any:
 # Events.
 
 
-def test_events_tell_of_a_job_from_its_beginning_to_its_end(where: Site, gateway: Gateway) -> None:
-    with contextlib.closing(gateway.events(user=USER)) as events, open_at(where) as other:
+def test_events_tell_of_a_job_from_its_beginning_to_its_end(either: Site, gateway: Gateway) -> None:
+    with contextlib.closing(gateway.events(user=USER)) as events, open_at(either) as other:
         assert next(events).kind == "ready"
-        submitted = other.submit(job(where, "sleep 1"))
+        submitted = other.submit(job(either, "sleep 1"))
         seen = []
         for event in events:
             seen.append(event)
@@ -238,9 +230,9 @@ def test_events_tell_of_a_job_from_its_beginning_to_its_end(where: Site, gateway
     assert [event.data["job_state"] for event in seen if event.job_id == submitted.job_id][-1] == "COMPLETED"
 
 
-async def test_awaiting_does_all_of_this_at_once(where: Site) -> None:
-    token = await asyncio.to_thread(where.token, USER)
-    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
+async def test_awaiting_does_all_of_this_at_once(either: Site) -> None:
+    token = await asyncio.to_thread(either.token, USER)
+    async with AsyncGateway(either.told["url"], ca=either.told["ca_file"], token=token) as gateway:
         ready, seen = asyncio.Event(), list[Event]()
 
         async def listen() -> None:
@@ -251,7 +243,7 @@ async def test_awaiting_does_all_of_this_at_once(where: Site) -> None:
 
         listening = asyncio.create_task(listen())
         await asyncio.wait_for(ready.wait(), 30)
-        submitted = await asyncio.gather(*(gateway.submit(job(where, f"exit {code}")) for code in range(4)))
+        submitted = await asyncio.gather(*(gateway.submit(job(either, f"exit {code}")) for code in range(4)))
         ended = await asyncio.gather(*(gateway.wait(one.job_id, timeout=90) for one in submitted))
         assert [jobs[0].exit_code for jobs in ended] == [0, 1, 2, 3]
         assert await gateway.username == USER
@@ -263,10 +255,10 @@ async def test_awaiting_does_all_of_this_at_once(where: Site) -> None:
             await listening
 
 
-async def test_a_wait_that_is_cancelled_leaves_a_gateway_that_goes_on(where: Site) -> None:
-    token = await asyncio.to_thread(where.token, USER)
-    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
-        submitted = await gateway.submit(job(where, "sleep 300", time_limit=5))
+async def test_a_wait_that_is_cancelled_leaves_a_gateway_that_goes_on(either: Site) -> None:
+    token = await asyncio.to_thread(either.token, USER)
+    async with AsyncGateway(either.told["url"], ca=either.told["ca_file"], token=token) as gateway:
+        submitted = await gateway.submit(job(either, "sleep 300", time_limit=5))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 await gateway.wait(submitted.job_id)
@@ -275,11 +267,11 @@ async def test_a_wait_that_is_cancelled_leaves_a_gateway_that_goes_on(where: Sit
         assert ended.state == "CANCELLED"
 
 
-async def test_a_queue_runs_beside_other_questions(where: Site, tmp_path: Path) -> None:
-    token = await asyncio.to_thread(where.token, USER)
+async def test_a_queue_runs_beside_other_questions(either: Site, tmp_path: Path) -> None:
+    token = await asyncio.to_thread(either.token, USER)
     for number in range(3):
-        (tmp_path / f"job{number}.json").write_text(json.dumps(job(where, f"exit {number}", name=f"queued{number}")))
-    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
+        (tmp_path / f"job{number}.json").write_text(json.dumps(job(either, f"exit {number}", name=f"queued{number}")))
+    async with AsyncGateway(either.told["url"], ca=either.told["ca_file"], token=token) as gateway:
         told = []
         async with contextlib.aclosing(gateway.queue(tmp_path)) as events:
             async for event in events:
@@ -291,12 +283,12 @@ async def test_a_queue_runs_beside_other_questions(where: Site, tmp_path: Path) 
     assert told[-1].kind == "finished"
 
 
-async def test_a_queue_that_is_left_early_goes_on_where_it_was(where: Site, tmp_path: Path) -> None:
-    token = await asyncio.to_thread(where.token, USER)
+async def test_a_queue_that_is_left_early_goes_on_where_it_was(either: Site, tmp_path: Path) -> None:
+    token = await asyncio.to_thread(either.token, USER)
     for number in range(2):
-        (tmp_path / f"job{number}.json").write_text(json.dumps(job(where, "sleep 2", name=f"left{number}")))
+        (tmp_path / f"job{number}.json").write_text(json.dumps(job(either, "sleep 2", name=f"left{number}")))
     submitted: list[int | None] = []
-    async with AsyncGateway(where.told["url"], ca=where.told["ca_file"], token=token) as gateway:
+    async with AsyncGateway(either.told["url"], ca=either.told["ca_file"], token=token) as gateway:
         for early in (True, False):
             async with contextlib.aclosing(gateway.queue(tmp_path)) as events:
                 async for event in events:

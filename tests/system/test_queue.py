@@ -49,10 +49,10 @@ def carol(site: Site, tmp_path: Path) -> Person:
     return signed_in(site, USER, tmp_path)
 
 
-@pytest.fixture(params=["site", "trixie"])
-def person(request: pytest.FixtureRequest, tmp_path: Path) -> Person:
+@pytest.fixture
+def person(either: Site, tmp_path: Path) -> Person:
     """Carol at Slurm 22.05, and at 24.11."""
-    return signed_in(request.getfixturevalue(request.param), USER, tmp_path)
+    return signed_in(either, USER, tmp_path)
 
 
 @pytest.fixture

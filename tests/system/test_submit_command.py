@@ -21,13 +21,11 @@ from tests.system.tmux import masked, terminal
 EXAMPLES = ROOT / "deploy" / "examples" / "jobs"
 
 
-@pytest.fixture(params=["site", "trixie"], scope="module")
-def bob(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    """Somebody on either site, whose jobs run in their home there."""
-    site = request.getfixturevalue(request.param)
-    assert isinstance(site, Site)
-    yield signed_in(site, "bob", tmp_path_factory.mktemp("bob"))
-    inside(site, "bob", "scancel", "--user=bob", check=False)
+@pytest.fixture(scope="module")
+def bob(either: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """Somebody on either either, whose jobs run in their home there."""
+    yield signed_in(either, "bob", tmp_path_factory.mktemp("bob"))
+    inside(either, "bob", "scancel", "--user=bob", check=False)
 
 
 def write(bob: Person, name: str, text: str) -> Path:

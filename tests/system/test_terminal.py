@@ -18,17 +18,9 @@ COMMANDS = ("jobs", "job", "cancel", "output", "nodes", "partitions", "ping", "a
 NAP = "#!/bin/sh\nsleep 2\n"
 
 
-@pytest.fixture(params=["site", "trixie"])
-def place(request: pytest.FixtureRequest) -> Site:
-    """Both Slurms, one after the other."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Site)
-    return found
-
-
 @pytest.fixture
-def alice(place: Site, tmp_path: Path) -> Person:
-    return signed_in(place, "alice", tmp_path)
+def alice(either: Site, tmp_path: Path) -> Person:
+    return signed_in(either, "alice", tmp_path)
 
 
 @pytest.fixture
@@ -130,9 +122,9 @@ def test_nodes_are_a_table(screen: Terminal) -> None:
     assert re.fullmatch(r"demo  \S+ +\d+/\d+ +\d+\.\d\d +\d+ MiB  main +-", line)
 
 
-def test_partitions_are_a_table(place: Site, screen: Terminal) -> None:
+def test_partitions_are_a_table(either: Site, screen: Terminal) -> None:
     code, shown = screen.run("partitions")
-    default = "*" if place.told["release"] == "bookworm" else " "
+    default = "*" if either.told["release"] == "bookworm" else " "
     cpus = shown.splitlines()[1].split()[3]
     assert (code, shown.splitlines()) == (
         0,
@@ -140,11 +132,11 @@ def test_partitions_are_a_table(place: Site, screen: Terminal) -> None:
     )
 
 
-def test_the_controllers_are_a_table(place: Site, screen: Terminal) -> None:
+def test_the_controllers_are_a_table(either: Site, screen: Terminal) -> None:
     code, shown = screen.run("ping")
     headings, line = shown.splitlines()
     assert (code, re.sub(" +", " ", headings)) == (0, "CONTROLLER ROLE STATE LATENCY SLURM")
-    assert re.fullmatch(rf"demo        primary  UP     +(-|\d+\.\d ms)  {place.told['slurm_version']}", line)
+    assert re.fullmatch(rf"demo        primary  UP     +(-|\d+\.\d ms)  {either.told['slurm_version']}", line)
 
 
 def test_cancelling_is_told_job_by_job(alice: Person, screen: Terminal) -> None:
