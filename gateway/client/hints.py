@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+NOT_LAUNCHED = "Its node could not start the script. Are the job's folder (--chdir) and that of its output (--output) there, on the cluster?"
+"""What to do about a job that failed with JobLaunchFailure."""
 _CHECK = "'slurm-gateway check FILE' says where it is."
 _INSTEAD = tuple(
     (re.compile(said), told)

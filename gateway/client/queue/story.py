@@ -64,7 +64,8 @@ def _ended(event: QueueEvent) -> str | None:
     if event.state == "UNKNOWN":
         return f"Job {event.job_id} ({_name(event)}) is known to nobody any more; how it ended is not known"
     code = "" if event.exit_code is None else f", exit code {event.exit_code}"
-    return f"Job {event.job_id} ({_name(event)}) ended: {event.state}{code}"
+    why = "" if event.reason is None else f" ({printable(event.reason)})"
+    return f"Job {event.job_id} ({_name(event)}) ended: {event.state}{why}{code}"
 
 
 def _set_aside(event: QueueEvent) -> str:
