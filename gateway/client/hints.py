@@ -18,6 +18,7 @@ _INSTEAD = tuple(
         (r"GET /auth/tokens lists yours\b", "'slurm-gateway tokens list' shows yours"),
         (r"GET (/[\w./-]*\w)", r"'slurm-gateway api GET \1'"),
         (r"Leave /clusters/NAME out", "Leave --cluster out"),
+        (r"Leave it out for [0-9]+ s\b", "Name a shorter time, or leave --expires out"),
         (r'Write scopes as \["read", "submit"\]', "Write --scope read --scope submit"),
     )
 )

@@ -32,6 +32,7 @@ from gateway.slurm.meaning import causes
         ),
         ("GET /auth/tokens lists yours.", "'slurm-gateway tokens list' shows yours."),
         ('Write scopes as ["read", "submit"]; README.md lists them all.', "Write --scope read --scope submit; README.md lists them all."),
+        ("Leave it out for 2592000 s.", "Name a shorter time, or leave --expires out."),
         ("Try again in a minute.", "Try again in a minute."),
     ],
 )
