@@ -15,6 +15,8 @@ _INSTEAD = tuple(
         (r"Send the same request with the same (?:Idempotency-Key|key) .*", "Look for it with 'slurm-gateway jobs' before you submit it again."),
         (r"GET /slurm/[\w.]+/(partitions|nodes|jobs|ping)\b(?: \(or '[^']*'\))?", r"'slurm-gateway \1'"),
         (r"GET /slurm(?:db)?/[\w.]+/job/(\w+)", r"'slurm-gateway job \1'"),
+        (r"GET /auth/tokens, then DELETE /auth/tokens/ID", "'slurm-gateway tokens list', then 'slurm-gateway tokens revoke ID'"),
+        (r"Sign in \(POST /auth/login\) and use that session's token", "Sign in ('slurm-gateway login'), and run this without the token"),
         (r"GET /auth/tokens lists yours\b", "'slurm-gateway tokens list' shows yours"),
         (r"GET (/[\w./-]*\w)", r"'slurm-gateway api GET \1'"),
         (r"Leave /clusters/NAME out", "Leave --cluster out"),
