@@ -11,6 +11,16 @@ from gateway.client.queue.telling import QueueEvent
 # Of hundreds of files, each of hundreds of lines would name all: the last ones say enough.
 _MOST = 20
 _MOST_OTHERS = 3
+WORDS: Mapping[str, str] = {
+    "completed": "completed",
+    "failed": "failed",
+    "set_aside": "set aside",
+    "unknown": "not known",
+    "in_slurm": "in Slurm",
+    "sending": "being submitted",
+    "waiting": "waiting",
+}
+"""What people are told of where a file is."""
 
 
 def line(event: QueueEvent) -> str | None:
@@ -27,16 +37,7 @@ def note(event: QueueEvent) -> str | None:
 
 def summary(counts: Mapping[str, int]) -> str:
     """Return how many files are where, in a line."""
-    words = {
-        "completed": "completed",
-        "failed": "failed",
-        "set_aside": "set aside",
-        "unknown": "not known",
-        "in_slurm": "in Slurm",
-        "sending": "being submitted",
-        "waiting": "waiting",
-    }
-    return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)) or "no job files"
+    return ", ".join(f"{counts[name]} {word}" for name, word in WORDS.items() if counts.get(name)) or "no job files"
 
 
 def _list(files: tuple[str, ...], total: int) -> list[str]:
