@@ -64,19 +64,40 @@ def described(gateway: Gateway, cluster: str | None) -> Submission:
 
 def problems_of(file: str, submission: Submission) -> tuple[list[Problem], Sequence[str]]:
     """Return what is wrong with a file, and what was made of it."""
-    from gateway.client.jobfile.checking import Problem, check  # noqa: PLC0415 - after the answer
+    from gateway.client.jobfile.checking import check  # noqa: PLC0415 - after the answer
 
+    content = b""
     try:
         content = _content(file)
         tree, places, notes, of_script = _read(content, file)
     except JobFileError as error:
-        message = str(error)
-        for place in (f"{file}:{error.line}:{error.column}: ", f"{file}:{error.line}: ", f"{file}: ", f"{file} "):
-            message = message.removeprefix(place)
-        return [Problem(line=error.line, column=error.column, field="", message=message, hint=error.hint, severity="error")], ()
+        return _faults(error, content, file), ()
     found = check(tree, submission, places)
     # Nobody has seen the form that a script was given here.
     return [problem for problem in found if not (of_script and problem.severity == "note")], notes
+
+
+def _faults(error: JobFileError, content: bytes, file: str) -> list[Problem]:
+    """Return what keeps a file from being read: of a script's #SBATCH lines, each that is wrong, with what to do about it."""
+    faults, lines = [error], content.split(b"\n")
+    while (number := faults[-1].line) is not None and b"".join(lines[number - 1 : number]).startswith((b"#SBATCH", b"#SLURM")):
+        lines[number - 1] = b"#"  # which keeps the numbers of the others
+        try:
+            _read(b"\n".join(lines), file)
+            break
+        except JobFileError as another:
+            faults.append(another)
+    return [_problem(fault, file, alone=len(faults) == 1) for fault in faults]
+
+
+def _problem(error: JobFileError, file: str, *, alone: bool) -> Problem:
+    from gateway.client.jobfile.checking import Problem  # noqa: PLC0415 - after the answer
+
+    message = str(error)
+    for place in (f"{file}:{error.line}:{error.column}: ", f"{file}:{error.line}: ", f"{file}: ", f"{file} "):
+        message = message.removeprefix(place)
+    said = message if alone else f"{message}. {error.hint}"
+    return Problem(line=error.line, column=error.column, field="", message=said, hint=error.hint, severity="error")
 
 
 def _content(file: str) -> bytes:

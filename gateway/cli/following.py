@@ -6,6 +6,7 @@ away is waited for, and that is said.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from typing import Any, Protocol
 
 from gateway.cli import terminal
 from gateway.cli.jobids import JobId
-from gateway.client.cluster import Job
+from gateway.client import hints
+from gateway.client.cluster import NOT_LAUNCHED, Job
 from gateway.client.errors import GatewayError, RefusedError, UnreachableError, WaitTimeoutError, printable
 from gateway.errors import CommandError
 
@@ -65,19 +67,26 @@ class Ended:
         """The state; of several that differ, the first that is not COMPLETED."""
         return next((job.state for job in self.parts if job.state != "COMPLETED"), "COMPLETED")
 
+    @property
+    def failure(self) -> str | None:
+        """Why it failed, in Slurm's word, where that tells more than the rest; of several parts the first that has one."""
+        return next((job.failure for job in self.parts if job.failure), None)
+
     def told(self) -> dict[str, Any]:
         """Return it for programs."""
         which = {"job_id": self.job.job, "array_task": self.job.task, "het_offset": self.job.part}
         known = {name: number for name, number in which.items() if number is not None}
-        return {**known, "name": self.parts[0].name, "state": self.state, "exit_code": self.exit_code}
+        why = {} if self.failure is None else {"reason": self.failure}
+        return {**known, "name": self.parts[0].name, "state": self.state, **why, "exit_code": self.exit_code}
 
     def in_words(self) -> str:
         """Return it for people, in a line."""
         tasks = f", {len(self.parts)} tasks" if len(self.parts) > 1 else ""
+        why = "" if self.failure is None else f" ({self.failure})"
         started = min((job.started_at for job in self.parts if job.started_at), default=None)
         ended = max((job.ended_at for job in self.parts if job.ended_at), default=None)
         ran = f" after {lasting(ended - started)}" if started and ended and ended >= started else ""
-        return printable(f"Job {self.job} ({self.parts[0].name}) {self.state}{ran}, exit code {self.exit_code}{tasks}")
+        return printable(f"Job {self.job} ({self.parts[0].name}) {self.state}{why}{ran}, exit code {self.exit_code}{tasks}")
 
 
 class TimeUpError(GatewayError):
@@ -210,6 +219,14 @@ class Follower:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._line = ""
+
+
+def tell(ended: Ended, *, as_json: bool) -> None:
+    """Print what became of a job, and what to do about one that was never begun."""
+    sys.stdout.write((json.dumps(ended.told()) if as_json else ended.in_words()) + "\n")
+    sys.stdout.flush()
+    if ended.failure == NOT_LAUNCHED and not as_json:
+        terminal.say(f"hint: {hints.NOT_LAUNCHED}")
 
 
 def exit_code(ended: Sequence[Ended]) -> int:

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -46,12 +45,12 @@ _COMMANDS = {
     "ping": "say whether Slurm answers",
     "api": "send any request, and print the answer as it came",
     "completion": "have TAB complete in your shell",
+    "enroll-me": "give yourself a first second factor, on a login node",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",
     "directory": "say what the directory answers, step by step",
     "enroll": "give a user a second factor, or a ticket for one",
-    "enroll-me": "give yourself a second factor, on a login node",
     "recovery": "give a user ten new recovery codes",
     "disenroll": "take a user's second factors away and end their sessions",
     "users": "list the people that are known, unlock them, end what they have",
@@ -75,28 +74,15 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **{**options, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
+        from gateway.cli.mistyped import meant  # noqa: PLC0415 - only who mistypes needs it
+
         command = f"{self.prog} {self.named}" if self.named is not None and message.startswith("unrecognized") else self.prog
-        message, meant = _did_you_mean(message)
-        raise CommandError(message, f"{meant}'{command} --help' tells how it is used.", exit_code=USAGE)
+        message, perhaps = meant(message, self, self.named)
+        raise CommandError(message, f"{perhaps}'{command} --help' tells how it is used.", exit_code=USAGE)
 
     def format_help(self) -> str:
         # The descriptions are docstrings, marked up for those who read the code.
         return super().format_help().replace("``", "'")
-
-
-def _did_you_mean(message: str) -> tuple[str, str]:
-    """Return argparse's complaint without its long list of what could have been chosen, and what may have been meant."""
-    found = re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
-    if found is None:
-        return message, ""
-    import difflib  # noqa: PLC0415 - only who mistypes needs it
-
-    place, typed, choices = found[1], found[2], [choice.strip("'") for choice in found[3].split(", ")]
-    close = difflib.get_close_matches(typed, choices, n=1)
-    meant = f"Did you mean {close[0]}? " if close else ""
-    if place == "COMMAND":
-        return f"there is no command {typed!r}", meant
-    return (f"{place}: {typed!r} is none of {', '.join(choices)}", meant)
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -154,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     _have_streams()
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").isascii():  # '²' is a digit to rich, and no number to Python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import posixpath
 from typing import Any
 
 from gateway.cli import job, jobids, person, shown
@@ -27,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
         # What sbatch does without --output; Slurm 22.05 tells only names that were asked for.
         task = arguments.job.task if found.array_task is None or not found.array_task.isdigit() else found.array_task
         number = found.id if found.array_job_id is None else f"{found.array_job_id}_{'%a' if task is None else task}"
-        file = f"{folder.rstrip('/')}/slurm-{number}.out"
+        file = f"slurm-{number}.out"
+    if file is not None and isinstance(folder, str) and folder:
+        file = posixpath.join(folder, file)
     place = f"It is on the cluster, in {printable(file)}" if file else "It is on the cluster, where the job's --output says"
     raise CommandError(
         "the gateway carries Slurm's API, and no files: a job's output is out of its scope",

@@ -165,7 +165,7 @@ def _write_json(folder: Path, report: Report) -> None:
 
 def _write_table(report: Report) -> None:
     from gateway.cli import tables  # noqa: PLC0415 - as above
-    from gateway.client.queue.story import summary  # noqa: PLC0415 - as above
+    from gateway.client.queue.story import WORDS, summary  # noqa: PLC0415 - as above
 
     column = tables.Column
     columns = [
@@ -177,7 +177,7 @@ def _write_table(report: Report) -> None:
         column(heading="REASON", least=8, rank=3),
     ]
     rows = [
-        (line.file, line.status.replace("_", " "), line.job_id, line.state and tables.state(line.state), line.exit_code, line.reason)
+        (line.file, WORDS.get(line.status, line.status), line.job_id, line.state and tables.state(line.state), line.exit_code, line.reason)
         for line in report.lines
     ]
     tables.show_or_say(columns, rows, "No job files.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from gateway.cli import terminal
 from gateway.cli.table import stamp
+from gateway.client import hints
+from gateway.client.cluster import NOT_LAUNCHED
 from gateway.client.errors import printable
 from gateway.client.queue import story
 
@@ -74,6 +76,9 @@ class _Notes:
 
     def of(self, event: QueueEvent) -> str | None:
         """Return what there is to say of an event."""
+        if event.kind == "ended" and event.reason == NOT_LAUNCHED and NOT_LAUNCHED not in self._said:
+            self._said.add(NOT_LAUNCHED)
+            return f"{story.note(event)}\nhint: {hints.NOT_LAUNCHED}"
         if event.kind != "submitted":
             return story.note(event)
         from gateway.cli import repairs  # noqa: PLC0415 - after an answer has come

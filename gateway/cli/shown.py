@@ -90,6 +90,8 @@ def order(job: Job) -> tuple[int, int, int]:
 
 def where_or_why(job: Job) -> str | None:
     """Return where a job runs or ran, or why it does not, or failed."""
+    if job.failure is not None:
+        return f"({job.failure})"
     if job.is_over and job.exit_code:
         return f"exit {job.exit_code}"
     if job.is_over and job.reason not in {None, "NonZeroExitCode"} and job.state not in {"COMPLETED", "CANCELLED"}:

@@ -147,7 +147,7 @@ def _tell(arguments: argparse.Namespace, job: JobFile, submitted: Submitted) -> 
 
 
 def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_id: int) -> int:
-    from gateway.cli.following import Follower, exit_code  # noqa: PLC0415 - after the answer
+    from gateway.cli.following import Follower, exit_code, tell  # noqa: PLC0415 - after the answer
     from gateway.cli.jobids import JobId  # noqa: PLC0415 - likewise
 
     try:
@@ -158,8 +158,7 @@ def _follow(arguments: argparse.Namespace, gateway: person.PersonsGateway, job_i
             ended = []
             for one in Follower(watching).follow([JobId(job=job_id)]):
                 ended.append(one)
-                sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
-                sys.stdout.flush()
+                tell(one, as_json=arguments.json)
         return exit_code(ended)
     except KeyboardInterrupt:
         terminal.say(f"Job {job_id} goes on. 'slurm-gateway wait {job_id}' waits for it again, 'slurm-gateway cancel {job_id}' ends it.")

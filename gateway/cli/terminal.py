@@ -52,14 +52,14 @@ def line(question: str, default: str | None = None) -> str:
     """Ask for a line; an empty one is ``default``, where there is one. Raise CommandError where nothing was typed."""
     with _asking() as (reading, writing):
         _write(writing, question)
-        return _text(_typed(reading, writing)).strip() or _something(default)
+        return _text(_seen(reading, writing)).strip() or _something(default)
 
 
 def agrees(question: str) -> bool:
     """Ask for a yes, which Enter is; what is not understood is a no."""
     with _asking() as (reading, writing):
         _write(writing, f"{question} [Y/n] ")
-        typed = _typed(reading, writing)
+        typed = _seen(reading, writing)
         return typed.endswith(b"\n") and _text(typed).strip().lower() in {"", "y", "yes"}
 
 
@@ -96,6 +96,15 @@ def _text(typed: bytes) -> str:
         return typed.decode(sys.getfilesystemencoding()).removesuffix("\n")
     except UnicodeDecodeError:
         raise CommandError("what was typed is no text", "Set LANG to what your terminal sends: C.UTF-8 for most.") from None
+
+
+def _seen(reading: int, writing: int) -> bytes:
+    """Return the line that was typed and shown; whoever interrupts it finds the shell's prompt at the beginning of a line."""
+    try:
+        return _typed(reading, writing)
+    except KeyboardInterrupt:
+        _write(writing, "\n")
+        raise
 
 
 def _typed(reading: int, writing: int) -> bytes:

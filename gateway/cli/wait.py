@@ -7,8 +7,6 @@ several the largest; 124 where ``--timeout`` was up first.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from gateway.cli import jobids, options, person, terminal
@@ -29,7 +27,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
 
 def run(arguments: argparse.Namespace) -> int:
     """Wait for jobs."""
-    from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code  # noqa: PLC0415 - with what it needs, only to wait
+    from gateway.cli.following import TIMED_OUT, Ended, Follower, TimeUpError, exit_code, tell  # noqa: PLC0415 - with what it needs, only to wait
 
     timeout = arguments.timeout
     ended: list[Ended] = []
@@ -38,8 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
             person.renew_if_short(gateway, person.LIKELY if timeout is None else min(timeout, person.LIKELY))
             for one in Follower(gateway, timeout=timeout).follow(arguments.jobs):
                 ended.append(one)
-                sys.stdout.write((json.dumps(one.told()) if arguments.json else one.in_words()) + "\n")
-                sys.stdout.flush()
+                tell(one, as_json=arguments.json)
         except TimeUpError as error:
             terminal.say(f"slurm-gateway: {error}\nhint: {error.hint}")
             return TIMED_OUT

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from gateway.client.gateway import Gateway
     from gateway.client.news import Event
+    from gateway.client.queue import OnFailure, Options, Queue, QueueEvent
 
 __all__ = [
     "AsyncGateway",
@@ -43,8 +44,12 @@ __all__ = [
     "Node",
     "NotSignedInError",
     "NotUnderstoodError",
+    "OnFailure",
+    "Options",
     "Partition",
     "PersonalToken",
+    "Queue",
+    "QueueEvent",
     "RefusedError",
     "Session",
     "SignedIn",
@@ -68,8 +73,12 @@ _HOMES = {
     "Node": "cluster",
     "NotSignedInError": "errors",
     "NotUnderstoodError": "errors",
+    "OnFailure": "queue",
+    "Options": "queue",
     "Partition": "cluster",
     "PersonalToken": "calls",
+    "Queue": "queue",
+    "QueueEvent": "queue",
     "RefusedError": "errors",
     "Session": "calls",
     "SignedIn": "calls",

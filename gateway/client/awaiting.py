@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial, update_wrapper
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -272,7 +272,7 @@ def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Cal
     async def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await gateway._connection.carry(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
-    update_wrapper(method, question)
+    questions.introduce(method, question)
     return method
 
 
@@ -282,7 +282,7 @@ def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> 
     def method(gateway: AsyncGateway, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
         return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
-    update_wrapper(method, question)
+    questions.introduce(method, question, answer="AsyncGenerator[Event, None]")
     return method
 
 
@@ -390,7 +390,10 @@ class AsyncGateway:
         return self._standing.where.slurm("job/submit")
 
     async def queue(self, folder: Path | str, options: Options | None = None) -> AsyncGenerator[QueueEvent, None]:
-        """Submit the job files in ``folder``, each once, in a thread of their own, and yield what happens; left early, it stops, and can go on."""
+        """Submit the job files in ``folder``, each once, in a thread of their own, and yield what happens; left early, it stops, and can go on.
+
+        How it runs is said by ``Options(in_flight=8)``.
+        """
         loop = asyncio.get_running_loop()
 
         def prove(error: GatewayError) -> Secret:

@@ -13,6 +13,15 @@ from gateway.client.errors import NotUnderstoodError
 ENDED = frozenset({"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "REVOKED"})
 # Beside a state that says it has ended: it has not, or will be started again.
 _GOES_ON = frozenset({"COMPLETING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "STAGE_OUT"})
+# What ends a job that has not failed, and the reasons that only repeat its state or its exit code.
+_NO_FAILURE = frozenset({"COMPLETED", "CANCELLED", "REVOKED"})
+_SAID_ALREADY = frozenset({"NonZeroExitCode", "TimeLimit", "OutOfMemory"})
+# 22.05 calls each end by a signal JobLaunchFailure, 24.11 a failed launch RaisedSignal; in both a script that never began has "0:53", a signal of
+# Slurm's own making.
+_BY_SIGNAL = frozenset({"JobLaunchFailure", "RaisedSignal"})
+_NOT_LAUNCHED_CODE = 128 + 53
+NOT_LAUNCHED = "JobLaunchFailure"
+"""The reason of a job whose script its node could not start: most often its folder, or that of its output, is not there."""
 LAST_MOMENT = 253_370_764_800.0
 """The first moment of the year 9999, in Unix seconds: what is later is in some zones in a year that Python's dates do not have."""
 _SIGNALLED = 128
@@ -63,6 +72,15 @@ class Job:
     def succeeded(self) -> bool:
         """Whether the job has completed with exit code 0."""
         return self.state == "COMPLETED" and not self.exit_code
+
+    @property
+    def failure(self) -> str | None:
+        """Slurm's word for why the job failed, where it tells more than the state and the exit code do; JobLaunchFailure: it never began."""
+        if not self.is_over or self.state in _NO_FAILURE:
+            return None
+        if self.reason in _BY_SIGNAL:
+            return NOT_LAUNCHED if self.exit_code == _NOT_LAUNCHED_CODE else None
+        return None if self.reason in _SAID_ALREADY else self.reason
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Job:

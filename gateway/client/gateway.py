@@ -6,7 +6,6 @@ import copy
 import os
 import ssl
 from collections.abc import Callable, Generator
-from functools import update_wrapper
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -35,7 +34,7 @@ def _asked(question: Callable[Concatenate[Standing, P], Conversation[T]]) -> Cal
     def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return gateway._connection.carry(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
-    update_wrapper(method, question)
+    questions.introduce(method, question)
     return method
 
 
@@ -45,7 +44,7 @@ def _heard(question: Callable[Concatenate[Standing, P], Conversation[None]]) -> 
     def method(gateway: Gateway, /, *args: P.args, **kwargs: P.kwargs) -> Generator[Event, None, None]:
         return gateway._connection.listen(question(gateway._standing, *args, **kwargs))  # noqa: SLF001 - it is a method of the class
 
-    update_wrapper(method, question)
+    questions.introduce(method, question, answer="Generator[Event, None, None]")
     return method
 
 
@@ -165,7 +164,10 @@ class Gateway:
         return self._standing.where.slurm("job/submit")
 
     def queue(self, folder: Path | str, options: Options | None = None) -> Queue:
-        """Return the queue of the job files in ``folder``: iterate over it, and it submits them, each once, and tells what happens."""
+        """Return the queue of the job files in ``folder``: iterate over it, and it submits them, each once, and tells what happens.
+
+        How it runs is said by ``Options(in_flight=8)``; each QueueEvent has a ``kind``, and what belongs to it.
+        """
         from gateway.client.queue import Queue  # noqa: PLC0415 - few programs have one, and the commands start without it
 
         once = copy.copy(self)

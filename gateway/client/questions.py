@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import update_wrapper
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -52,6 +54,19 @@ class Standing:
         other = Standing(carrier, self.where if patience is None else replace(self.where, patience=patience))
         other.username = self.username
         return other
+
+
+def introduce(method: Callable[..., Any], question: Callable[..., Conversation[Any]], *, answer: str | None = None) -> None:
+    """Have ``method`` go by the name, the words and the signature of ``question``, with a gateway in the place of what carries it.
+
+    ``help()`` and editors show what people call, and what they get: ``answer``, or what the conversation comes to.
+    """
+    update_wrapper(method, question)
+    asked = signature(question)
+    itself, *others = asked.parameters.values()
+    comes_to = str(asked.return_annotation).removeprefix("Conversation[").removesuffix("]")
+    shown = asked.replace(parameters=[Parameter("self", itself.kind), *others], return_annotation=answer or comes_to)
+    vars(method)["__signature__"] = shown
 
 
 def secret_of(text: str | Secret) -> Secret:
@@ -187,7 +202,7 @@ def cancel(standing: Standing, job_id: int | str) -> Conversation[None]:
 
 
 def submit(
-    standing: Standing, job: JobFile | Mapping[str, Any] | bytes | Path, *, key: str | None = None, media_type: str = "application/json"
+    standing: Standing, job: JobFile | Mapping[str, Any] | bytes | Path | str, *, key: str | None = None, media_type: str = "application/json"
 ) -> Conversation[Submitted]:
     """Submit a job once, however often it has to be sent; ``key`` is its idempotency key, a new one by default.
 
@@ -283,7 +298,7 @@ def _in_version(standing: Standing, question: Callable[[Where], Conversation[T]]
     return (yield from question(standing.where))
 
 
-def _body_of(job: JobFile | Mapping[str, Any] | bytes | Path) -> bytes:
+def _body_of(job: JobFile | Mapping[str, Any] | bytes | Path | str) -> bytes:
     """Return the body of a submission; raise JobFileError, or GatewayError for a file that cannot be read."""
     if isinstance(job, bytes):
         return job
@@ -291,7 +306,7 @@ def _body_of(job: JobFile | Mapping[str, Any] | bytes | Path) -> bytes:
         import json  # noqa: PLC0415 - beside its only use
 
         return json.dumps(job).encode()
-    if isinstance(job, Path):
+    if isinstance(job, (Path, str)):
         from gateway.client.jobfile import read_file  # noqa: PLC0415 - what reads job files costs more than most questions
 
         return read_file(job).body

@@ -81,6 +81,15 @@ def test_the_library_is_there(installed: Installed) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "Gateway\n", "")
 
 
+def test_a_program_over_the_library_is_checked_by_its_types(installed: Installed, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text('from gateway.client import Gateway\n\nwith Gateway.from_site() as gateway:\n    number: str = gateway.submit("x").job_id\n')
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "--python-executable", str(installed.folder / "bin" / "python")]
+    done = subprocess.run([*mypy, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    (said, _) = done.stdout.splitlines()
+    assert said.endswith('error: Incompatible types in assignment (expression has type "int", variable has type "str")  [assignment]')
+
+
 @pytest.mark.parametrize("words", ["serve", "check", "enroll alice", "users list", "keys init", "audit verify"])
 def test_a_command_of_the_servers_says_what_to_install(installed: Installed, words: str) -> None:
     done = installed.run("slurm-gateway", "--config", "/nowhere", *words.split())

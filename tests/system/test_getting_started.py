@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+from tests.system.people import signed_in
 from tests.system.support import ROOT, Site, wait_for
 from tests.terminal import Terminal
 
@@ -17,16 +19,16 @@ EXAMPLES = ("https://slurm.example.org", "/home/alice", "alice")
 INSTALLING = re.compile(r"^pip install ", re.MULTILINE)
 
 
-def section() -> str:
-    """Return the README's section for newcomers."""
-    found = re.search(rf"^{re.escape(HEADING)}\n(.*?)(?=^## )", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None, f"README.md has no section {HEADING!r}"
+def section(heading: str = HEADING) -> str:
+    """Return a section of the README, that for newcomers by default."""
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^##+ )", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"README.md has no section {heading!r}"
     return found[1]
 
 
-def blocks() -> list[tuple[str, str]]:
+def blocks(heading: str = HEADING) -> list[tuple[str, str]]:
     """Return its blocks of code with their languages, but that which installs."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", section(), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", section(heading), re.MULTILINE | re.DOTALL)
     return [(language, text) for language, text in found if not INSTALLING.search(text)]
 
 
@@ -67,6 +69,20 @@ def test_every_block_of_it_works_when_it_is_pasted(either: Site, tmp_path: Path)
     assert re.search(r"\"name\": *\"hello\", *\"job_state\": *\W*COMPLETED", shown), shown  # curl's line
     assert re.search(r"\d+ hello COMPLETED\n", shown), shown  # Python's line
     wait_for(output.exists, 30, "the output of curl's job")
+
+
+def test_the_block_for_those_who_write_programs_works_as_it_stands(either: Site, tmp_path: Path) -> None:
+    person = signed_in(either, USER, tmp_path)
+    [(language, text)] = blocks("### From Python")
+    assert language == "python"
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "job.sh").write_text("#!/bin/sh\n#SBATCH --chdir=/tmp --output=/dev/null\ntrue\n")
+    environment = person.environment | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", text], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *events = done.stdout.splitlines()
+    assert (first, events[0], events[-1]) == ("COMPLETED 0", "started None", "finished None")
+    assert [event for event in events if event.endswith(" job.sh")] == ["submitting job.sh", "submitted job.sh", "ended job.sh"]
 
 
 def test_the_commands_that_it_names_are_all_that_a_newcomer_needs() -> None:

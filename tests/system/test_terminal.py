@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.main import _COMMANDS
 from tests.saying import TOKEN, FakeGateway, Says, event, fake_gateway
 from tests.system.people import Person, signed_in
 from tests.system.support import Site, wait_for
 from tests.system.tmux import Terminal, masked, terminal
 
-COMMANDS = ("jobs", "job", "cancel", "output", "nodes", "partitions", "ping", "api")
+ACTIONS = ("sites list", "sites default", "tokens create", "tokens list", "tokens revoke")
 NAP = "#!/bin/sh\nsleep 2\n"
 
 
@@ -41,9 +42,9 @@ def has_row(screen: Terminal, job: int, state: str) -> None:
     screen.wait(rf"^ *{job}  .*  {state} ", limit=60)
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *_COMMANDS, *ACTIONS])
 def test_no_help_is_wider_than_the_terminal(screen: Terminal, command: str) -> None:
-    code, shown = screen.run(*filter(None, [command]), "--help")
+    code, shown = screen.run(*command.split(), "--help")
     assert code == 0
     # A line that does not fit would go on in the next one, in its first column.
     assert [line for line in shown.splitlines() if len(line) > 79] == []
@@ -160,6 +161,47 @@ def test_cancelling_all_is_asked_before(alice: Person, screen: Terminal) -> None
         ["slurm-gateway: nothing was cancelled", "hint: Answer y to cancel, or name the jobs: slurm-gateway cancel ID."],
     )
     assert alice.run("cancel", job).stdout == f"{job}: cancelled\n"
+
+
+def test_who_one_is_and_where_is_told(either: Site, screen: Terminal) -> None:
+    code, shown = screen.run("whoami")
+    lines = masked(shown, LASTS=r"(?<=in )\d+ (h \d+ min|min)", WHEN=r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", AGO=r"\d+ (s|min|h)(?= ago)")
+    assert (code, re.sub("_+", "", lines).splitlines()) == (
+        0,
+        [
+            "User           alice",
+            f"Site           default ({either.told['url']})",
+            "Signed in by   a session",
+            "Ends           in LASTS (WHEN)",
+            "If unused      in LASTS (WHEN)",
+            "Second factor  proved AGO ago",
+            "Scopes         *",
+        ],
+    )
+    url = either.told["url"]
+    assert screen.run("sites") == (0, f"NAME     {'URL':{len(url)}}  USER   DEFAULT\ndefault  {url}  alice  yes")
+
+
+def test_what_is_wrong_with_a_file_is_told_with_its_places(alice: Person, screen: Terminal) -> None:
+    (alice.folder / "job.json").write_text('{"job": {"name": "x", "tiem_limit": 5, "current_working_directory": "/tmp"},\n "script": "#!/bin/sh\\n"}')
+    code, shown = screen.run("check", "job.json")
+    lines = shown.splitlines()
+    assert (code, lines[0][:65]) == (1, "job.json:1:9: note: job.environment: no environment: the gateway ")
+    assert lines[-3] == "job.json:1:23: job.tiem_limit: unknown field; did you mean time_limit?"
+    assert re.fullmatch(r"slurm-gateway: job.json: 1 error \(checked against v0\.0\.\d\d of Slurm \d\d\.\d\d\)", lines[-2])
+    assert lines[-1] == "hint: Did you mean time_limit?"
+
+
+def test_the_end_of_a_job_is_told_with_why_it_never_began_and_where_its_output_would_be(alice: Person, screen: Terminal) -> None:
+    (alice.folder / "job.sh").write_text("#!/bin/sh\n#SBATCH --chdir=/no/such --output=x.out\ntrue\n")
+    code, shown = screen.run("submit", "job.sh", "--wait", limit=60)
+    job = re.findall(r"Submitted job (\d+)", shown)[0]
+    why = ["hint: Its node could not start the script. Are the job's folder (--chdir) and th", "at of its output (--output) there, on the cluster?"]
+    ended = rf"Job {job} \(job\.sh\) FAILED \(JobLaunchFailure\) after 0:0\d, exit code 181"
+    assert (code, shown.splitlines()[-2:], re.search(ended, shown) is None) == (181, why, False)
+    assert screen.run("wait", job)[1].splitlines()[-2:] == why
+    code, shown = screen.run("output", job)
+    assert (code, "It is on the cluster, in /no/such/x.out: fetch it" in shown.replace("\n", "")) == (1, True)
 
 
 def test_an_error_is_a_line_and_a_hint(screen: Terminal) -> None:

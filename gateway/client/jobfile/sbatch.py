@@ -97,9 +97,15 @@ def _words(script: str, filename: str) -> tuple[list[Word], list[str]]:
             words += [Word(text=text, line=number) for text in _arguments(line[len(magic) :], f"{filename}:{number}", number)]
         elif line.strip(_SPACE) and not line.lstrip(_SPACE).startswith("#"):
             late = [at for at, later in enumerate(lines[number:], number + 1) if later.startswith("#SBATCH")]
-            said = f"#SBATCH in line {', '.join(map(str, late))} comes after the first command, so it is a comment, as it is to sbatch."
-            return words, [said] if late else []
+            return words, [_late(late)] if late else []
     return words, []
+
+
+def _late(lines: Sequence[int]) -> str:
+    """Return the note of #SBATCH lines that ask for nothing."""
+    if len(lines) == 1:
+        return f"#SBATCH in line {lines[0]} comes after the first command, so it is a comment, as it is to sbatch."
+    return f"#SBATCH in lines {', '.join(map(str, lines))} come after the first command, so they are comments, as they are to sbatch."
 
 
 def _arguments(line: str, where: str, number: int) -> Iterator[str]:

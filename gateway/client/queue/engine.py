@@ -276,7 +276,8 @@ class Engine:
     def ended(self, now: float, entry: Entry) -> None:
         """Note that a job has ended as the ledger says."""
         self._states.pop(entry.job_id or 0, None)
-        self._tell(QueueEvent(kind="ended", file=entry.file, job_id=entry.job_id, state=entry.state, exit_code=entry.exit_code))
+        code, why = entry.exit_code, entry.reason
+        self._tell(QueueEvent(kind="ended", file=entry.file, job_id=entry.job_id, state=entry.state, exit_code=code, reason=why))
         self._hold = 0.0
         self._looked = False
         self._checked = self._report

@@ -177,7 +177,8 @@ def _next(entry: Entry, record: Withdrawn | Submitted | Ended | SetAside) -> Ent
         if record.job_id != entry.job_id:
             raise BrokenRecordError("it ends another job than the file's")
         well = record.state == "COMPLETED" and not record.exit_code
-        return replace(entry, status=Status.COMPLETED if well else Status.FAILED, at=record.at, state=record.state, exit_code=record.exit_code)
+        status = Status.COMPLETED if well else Status.FAILED
+        return replace(entry, status=status, at=record.at, state=record.state, exit_code=record.exit_code, reason=record.reason)
     _expect(entry, Status.SENDING)
     if record.key != entry.key:
         raise BrokenRecordError("it has another key than the intention before it")

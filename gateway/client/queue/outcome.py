@@ -14,11 +14,12 @@ _COMES_BACK = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a job is: ``state`` is Slurm's word, of one that is under way or, when all are ``over``, of the worst."""
+    """How a job is: ``state`` is Slurm's word, of one that is under way or, when all are ``over``, of the worst, with its ``reason``."""
 
     over: bool
     state: str
     exit_code: int | None = None
+    reason: str | None = None
 
 
 class Outcomes:
@@ -37,7 +38,7 @@ class Outcomes:
             return Outcome(over=False, state=min(under_way, key=lambda job: job.state != "RUNNING").state)
         self._seen.pop(job_id, None)
         worst = next((job for job in parts.values() if not job.succeeded), None) or next(iter(parts.values()))
-        return Outcome(over=True, state=worst.state, exit_code=worst.exit_code)
+        return Outcome(over=True, state=worst.state, exit_code=worst.exit_code, reason=worst.failure)
 
 
 def belonging(job_id: int, jobs: Iterable[Job]) -> list[Job]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeAlias
 
 
@@ -62,13 +62,14 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The job has ended; ``state`` is Slurm's word, or UNKNOWN where nobody remembers the job."""
+    """The job has ended; ``state`` is Slurm's word, or UNKNOWN where nobody remembers the job, ``reason`` why it failed, where Slurm tells that."""
 
     file: str
     job_id: int
     state: str
     exit_code: int | None
     at: float
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def record_in(content: bytes, number: int) -> Record:
 
 def _made(kind: type[Record], tree: dict[str, Any]) -> Record:
     wanted = {field.name: _TYPES[str(field.type)] for field in fields(kind)}
+    tree = {field.name: field.default for field in fields(kind) if field.default is not MISSING} | tree
     if tree.keys() != wanted.keys():
         raise BrokenRecordError("its fields are not those of its kind")
     for name, types in wanted.items():

@@ -32,7 +32,7 @@ from gateway.client.queue.folder import Stillness
 from gateway.client.queue.journal import Journal
 from gateway.client.queue.judging import Verdict, is_forgotten, is_passing, judge, may_be_told_later
 from gateway.client.queue.ledger import FREE, UNKNOWN, Entry, Ledger, Status
-from gateway.client.queue.outcome import Outcomes, belonging
+from gateway.client.queue.outcome import Outcome, Outcomes, belonging
 from gateway.client.queue.plan import Finish, Leave, LookAtFolder, LookAtJobs, Options, Send, Sleep, Take
 from gateway.client.queue.searching import choose, sightings
 from gateway.client.queue.telling import QueueEvent
@@ -388,19 +388,20 @@ class Queue:
         parts = [job for job in parts if job.user in {None, self._ways.username}]
         if not parts:
             if self._engine.is_given_up(self._clocks.now(), job_id, asked=asked):
-                self._ended(entry, job_id, UNKNOWN, None)
+                self._ended(entry, job_id, Outcome(over=True, state=UNKNOWN))
             return
         outcome = self._outcomes.of(job_id, parts)
         if outcome.over:
-            self._ended(entry, job_id, outcome.state, outcome.exit_code)
+            self._ended(entry, job_id, outcome)
         elif all(job.accounted for job in parts):
             # It is told of the end some moments later; of what slurmctld has lost, never ('sacctmgr show runawayjobs').
             self._judge(entry, job_id, (), asked=False)
         else:
             self._engine.known(job_id, outcome.state)
 
-    def _ended(self, entry: Entry, job_id: int, state: str, exit_code: int | None) -> None:
-        self._journal.write(records.Ended(file=entry.file, job_id=job_id, state=state, exit_code=exit_code, at=self._clocks.wall()))
+    def _ended(self, entry: Entry, job_id: int, outcome: Outcome) -> None:
+        state, code, reason = outcome.state, outcome.exit_code, outcome.reason
+        self._journal.write(records.Ended(file=entry.file, job_id=job_id, state=state, exit_code=code, at=self._clocks.wall(), reason=reason))
         self._engine.ended(self._clocks.now(), self.ledger.entries[entry.file])
 
     # What is told.

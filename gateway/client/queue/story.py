@@ -11,6 +11,16 @@ from gateway.client.queue.telling import QueueEvent
 # Of hundreds of files, each of hundreds of lines would name all: the last ones say enough.
 _MOST = 20
 _MOST_OTHERS = 3
+WORDS: Mapping[str, str] = {
+    "completed": "completed",
+    "failed": "failed",
+    "set_aside": "set aside",
+    "unknown": "not known",
+    "in_slurm": "in Slurm",
+    "sending": "being submitted",
+    "waiting": "waiting",
+}
+"""What people are told of where a file is."""
 
 
 def line(event: QueueEvent) -> str | None:
@@ -27,16 +37,7 @@ def note(event: QueueEvent) -> str | None:
 
 def summary(counts: Mapping[str, int]) -> str:
     """Return how many files are where, in a line."""
-    words = {
-        "completed": "completed",
-        "failed": "failed",
-        "set_aside": "set aside",
-        "unknown": "not known",
-        "in_slurm": "in Slurm",
-        "sending": "being submitted",
-        "waiting": "waiting",
-    }
-    return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)) or "no job files"
+    return ", ".join(f"{counts[name]} {word}" for name, word in WORDS.items() if counts.get(name)) or "no job files"
 
 
 def _list(files: tuple[str, ...], total: int) -> list[str]:
@@ -64,7 +65,8 @@ def _ended(event: QueueEvent) -> str | None:
     if event.state == "UNKNOWN":
         return f"Job {event.job_id} ({_name(event)}) is known to nobody any more; how it ended is not known"
     code = "" if event.exit_code is None else f", exit code {event.exit_code}"
-    return f"Job {event.job_id} ({_name(event)}) ended: {event.state}{code}"
+    why = "" if event.reason is None else f" ({printable(event.reason)})"
+    return f"Job {event.job_id} ({_name(event)}) ended: {event.state}{why}{code}"
 
 
 def _set_aside(event: QueueEvent) -> str:

@@ -17,7 +17,8 @@ class QueueEvent:
     ``submitting``: ``file`` is sent, for the ``attempt``-th time as a new job. ``submitted``: it is ``job_id``; ``notes`` say what was made of the
     file, ``repaired`` what the gateway changed.
     ``taken``: ``files`` are the last hundred of the ``total`` that were submitted up to now, in that order.
-    ``ended``: ``job_id`` has ended with ``state`` and ``exit_code``. ``retrying``: so ``file`` is submitted again.
+    ``ended``: ``job_id`` has ended with ``state`` and ``exit_code``; ``reason`` is Slurm's word for why, where it tells more.
+    ``retrying``: so ``file`` is submitted again.
     ``set_aside``: ``file`` lies in set-aside/ as ``to``, for the ``message``; ``reason`` is a word for programs, ``unknown`` or ``refused``.
     ``waiting``: nothing goes on just now, for the ``message``; it is tried again in ``seconds``. ``recovered``: it goes on.
     ``limited``: Slurm takes no more jobs of this user for now. ``changed``: ``file`` is another since it was submitted.

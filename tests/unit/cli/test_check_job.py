@@ -123,6 +123,25 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_its_place(
     assert ran.err.splitlines()[-1] == f"hint: {problem['hint']}"
 
 
+def test_each_line_of_a_script_that_is_wrong_is_told(run: Run, serve: Serve) -> None:
+    serve(document(NEW))
+    ran = run("check", written(b"#!/bin/sh\n#SBATCH --tiem=5\n#SBATCH -N 2\n#SBATCH --time=soon\n#SBATCH --wrap=x\ntrue\n", "job.sh"))
+    assert ran.code == 1
+    assert [line[:38] for line in ran.out.splitlines()] == [
+        "job.sh:2: there is no option --tiem. D",
+        "job.sh:4: --time=soon: it is no time: ",
+        "job.sh:5: --wrap brings a script of it",
+    ]
+    assert (ran.out.splitlines()[0].endswith("Did you mean --time?"), ran.out.endswith("Take --wrap out of the script.\n")) == (True, True)
+    assert ran.err == "slurm-gateway: job.sh: 3 errors (checked against v0.0.42 of Slurm 24.11)\nhint: Correct it, then check again.\n"
+
+
+@pytest.mark.parametrize("content", [b"a: [\x0d\x0d\x0d", "a: [\x85\x85\u2028".encode()])
+def test_a_line_that_yaml_alone_counts_is_told(run: Run, serve: Serve, content: bytes) -> None:
+    serve(document(NEW))
+    assert run("check", written(content, "job.yaml")).err.splitlines()[0].startswith("slurm-gateway: job.yaml: 1 error")
+
+
 def test_a_file_that_is_not_there_is_said_so(run: Run, serve: Serve) -> None:
     serve(document(NEW))
     ran = run("check", "nowhere.json")

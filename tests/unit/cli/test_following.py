@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.following import Ended, Follower, TimeUpError, exit_code
+from gateway.cli.following import Ended, Follower, TimeUpError, exit_code, tell
 from gateway.cli.jobids import JobId, job_id
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
@@ -97,6 +97,25 @@ def test_the_end_is_told_in_a_line() -> None:
     over = job("FAILED", code=3, started_at=100.0, ended_at=165.0)
     assert Ended(job=JobId(job=7), parts=(over,)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3"
     assert Ended(job=JobId(job=7), parts=(over, over)).in_words() == "Job 7 (hello) FAILED after 1:05, exit code 3, 2 tasks"
+
+
+def test_why_a_job_failed_is_told_where_that_says_more() -> None:
+    over = job("FAILED", code=181, reason="JobLaunchFailure")
+    ended = Ended(job=JobId(job=7), parts=(job("COMPLETED", code=0), over))
+    assert ended.in_words() == "Job 7 (hello) FAILED (JobLaunchFailure), exit code 181, 2 tasks"
+    assert ended.told() == {"job_id": 7, "name": "hello", "state": "FAILED", "reason": "JobLaunchFailure", "exit_code": 181}
+    assert Ended(job=JobId(job=7), parts=(job("FAILED", code=3, reason="NonZeroExitCode"),)).in_words() == "Job 7 (hello) FAILED, exit code 3"
+
+
+def test_whoever_watched_a_job_that_could_not_be_started_is_told_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = Ended(job=JobId(job=7), parts=(job("FAILED", code=181, reason="JobLaunchFailure"),))
+    tell(ended, as_json=False)
+    said = capsys.readouterr()
+    assert said.out == "Job 7 (hello) FAILED (JobLaunchFailure), exit code 181\n"
+    where = "Are the job's folder (--chdir) and that of its output (--output) there, on the cluster?"
+    assert said.err == f"hint: Its node could not start the script. {where}\n"
+    tell(ended, as_json=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_each_state_is_a_line_where_there_is_no_terminal(

@@ -148,6 +148,7 @@ def test_help_loads_nothing_of_the_server() -> None:
 def test_commands_for_people_and_for_administrators_stand_apart(run: Run) -> None:
     people, administrators = run("--help").out.split("for people:\n")[1].split("for administrators, on the gateway's host:\n")
     assert ("  login  " in people, "  serve  " in people, "  serve  " in administrators) == (True, False, True)
+    assert ("  enroll-me  " in people, "  enroll-me  " in administrators) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ def test_what_slurm_makes_of_a_task_that_has_no_number_is_not_shown(run: Run, ga
     assert "in /home/alice/slurm-7_%a.out: fetch" in run("output", 7).err
 
 
+@pytest.mark.parametrize(("named", "file"), [("hello.out", "/home/alice/hello.out"), ("logs/x", "/home/alice/logs/x"), ("/srv/x", "/srv/x")])
+def test_a_name_that_was_asked_for_is_told_with_its_folder(run: Run, gateway: FakeGateway, named: str, file: str) -> None:
+    told = {"job_id": 7, "name": "x", "job_state": "RUNNING", "current_working_directory": "/home/alice/", "standard_output": named}
+    gateway.on("GET /slurm/latest/job/7", Says(body={"jobs": [told]}))
+    assert f"in {file}: fetch" in run("output", 7).err
+
+
 def test_where_slurm_does_not_tell_the_job_does(run: Run, gateway: FakeGateway) -> None:
     gateway.on("GET /slurm/latest/job/7", Says(body={"jobs": [{"job_id": 7, "name": "x", "job_state": "RUNNING"}]}))
     hint = "It is on the cluster, where the job's --output says: fetch it with scp or your site's data service."

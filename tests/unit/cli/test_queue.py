@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from gateway.client.queue import journal
+from gateway.client.queue.records import Intended, Submitted
 from tests.saying import TOKEN, Asked, FakeGateway, Says, refuses
 from tests.unit.cli.conftest import Desk, Run, failure
 
@@ -153,6 +154,20 @@ def test_status_is_a_table_for_people(run: Run, slurm: Slurm, folder: Path) -> N
         ["1", "failed,", "1", "waiting"],
     ]
     assert len(slurm.gateway.asked) == asked
+
+
+def test_the_table_and_its_sum_say_the_same_of_a_file(run: Run, folder: Path) -> None:
+    write(folder, "a.json", "b.json")
+    with journal.Journal(folder) as kept:
+        for name in ("a.json", "b.json"):
+            kept.write(Intended(file=name, key=name, sha256="s", path="/p", name="n", attempt=1, size=1, mtime_ns=2, at=1.0))
+        kept.write(Submitted(file="a.json", key="a.json", job_id=90, at=2.0))
+    lines = run("queue", folder, "--status").out.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "a.json in Slurm 90 - - -",
+        "b.json being submitted - - - -",
+        "1 in Slurm, 1 being submitted",
+    ]
 
 
 def test_status_is_json_for_programs_and_tells_who_runs_it(run: Run, folder: Path) -> None:

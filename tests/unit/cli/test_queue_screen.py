@@ -98,3 +98,17 @@ def test_what_was_repaired_is_told_of_what_a_person_wrote(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", err)
     Plain().show(QueueEvent(kind="submitted", file=file, job_id=90, repaired=("time_limit",)))
     assert err.getvalue() == said
+
+
+def test_what_to_do_about_jobs_that_could_not_be_started_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", err)
+    with screen(as_json=False) as told:
+        for number in (1, 2):
+            told.show(QueueEvent(kind="ended", file="a", job_id=number, state="FAILED", exit_code=181, reason="JobLaunchFailure"))
+    where = "Are the job's folder (--chdir) and that of its output (--output) there, on the cluster?"
+    assert err.getvalue().splitlines() == [
+        "Job 1 (a) ended: FAILED (JobLaunchFailure), exit code 181",
+        f"hint: Its node could not start the script. {where}",
+        "Job 2 (a) ended: FAILED (JobLaunchFailure), exit code 181",
+    ]

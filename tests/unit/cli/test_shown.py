@@ -41,6 +41,7 @@ def test_a_job_is_called_what_people_call_it(more: dict[str, object], label: str
         ("RUNNING", {"state_reason": "None", "nodes": "n1"}, "n1"),
         ("COMPLETED", {"nodes": "n1", "exit_code": 0}, "n1"),
         ("FAILED", {"nodes": "n1", "exit_code": 768, "state_reason": "NonZeroExitCode"}, "exit 3"),
+        ("FAILED", {"nodes": "n1", "exit_code": 181 * 256, "state_reason": "JobLaunchFailure"}, "(JobLaunchFailure)"),
         ("TIMEOUT", {"nodes": "n1", "exit_code": 0, "state_reason": "TimeLimit"}, "(TimeLimit)"),
         ("CANCELLED", {"state_reason": "JobHeldUser"}, None),
     ],

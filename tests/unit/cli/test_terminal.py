@@ -58,6 +58,16 @@ def test_nothing_is_no_answer(question: str, typed: str) -> None:
     assert terminal.shown.splitlines()[-1] == "nothing was typed | Run this again at a terminal, and answer the question."
 
 
+@pytest.mark.parametrize("question", ["line('Go on? ')", "agrees('Go on?')"])
+def test_what_comes_after_an_interrupt_begins_a_line(question: str) -> None:
+    program = f"try:\n    terminal.{question}\nexcept KeyboardInterrupt:\n    print('done')"
+    with Terminal([sys.executable, "-c", f"from gateway.cli import terminal\n{program}"], ENVIRONMENT) as terminal:
+        terminal.wait_for("Go on? ")
+        terminal.type("\x03")
+        terminal.ended()
+    assert terminal.shown.splitlines()[-1] == "done"
+
+
 def test_bytes_that_are_no_text_are_told() -> None:
     program = FAILS.format("terminal.hidden('Password: ')")
     with Terminal([sys.executable, "-c", f"from gateway.cli import terminal\n{program}"], ENVIRONMENT) as terminal:

@@ -197,3 +197,23 @@ def test_whatever_is_told_of_nodes_and_partitions_makes_one_or_is_not_understood
 @pytest.mark.parametrize(("told", "found"), [("A,B", ("A", "B")), (["A", 1, "B"], ("A", "B")), ("", ()), (None, ()), ({"A": 1}, ()), (5, ())])
 def test_words_are_one_several_or_a_list(told: object, found: tuple[str, ...]) -> None:
     assert words(told) == found
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "reason", "why"),
+    [
+        ("FAILED", 181, "JobLaunchFailure", "JobLaunchFailure"),
+        ("FAILED", 181, "RaisedSignal", "JobLaunchFailure"),
+        ("FAILED", 137, "JobLaunchFailure", None),
+        ("FAILED", 137, "RaisedSignal", None),
+        ("FAILED", 181, "NonZeroExitCode", None),
+        ("FAILED", 1, "NodeDown", "NodeDown"),
+        ("TIMEOUT", 0, "TimeLimit", None),
+        ("CANCELLED", 0, "JobHeldUser", None),
+        ("PENDING", None, "Resources", None),
+        ("FAILED", 3, None, None),
+    ],
+)
+def test_why_a_job_failed_is_told_where_its_state_and_exit_code_do_not(state: str, code: int | None, reason: str | None, why: str | None) -> None:
+    """A script that ended itself by signal 9 has JobLaunchFailure on 22.05; one that could not begin has RaisedSignal on 24.11."""
+    assert Job(id=7, name="x", user="alice", state=state, exit_code=code, reason=reason).failure == why

@@ -30,7 +30,7 @@ def public(of: type) -> dict[str, Any]:
 
 def parameters(of: Any) -> list[tuple[str, Any, Any]]:
     told = inspect.signature(of).parameters.values()
-    return [(one.name, one.kind, one.default) for one in told if one.name not in {"self", "standing", "prove"}]
+    return [(one.name, one.kind, one.default) for one in told if one.name not in {"self", "prove"}]
 
 
 def test_both_classes_have_the_same_names_with_the_same_parameters() -> None:
@@ -53,6 +53,19 @@ def test_each_question_is_a_method_of_both_and_says_what_it_does() -> None:
         methods = {name for name, found in public(of).items() if callable(found)}
         assert {name for name in asked if not name.startswith("_")} == methods - _OURS
         assert all(inspect.getdoc(found) for found in public(of).values())
+
+
+@pytest.mark.parametrize("of", [Gateway, AsyncGateway])
+def test_help_shows_what_people_call_and_what_they_get(of: type) -> None:
+    shown = {name: inspect.signature(found) for name, found in public(of).items() if name not in _OURS and callable(found)}
+    assert [name for name, told in shown.items() if "Standing" in str(told) or "Conversation" in str(told)] == []
+    assert str(shown["cancel"]) == "(self, job_id: 'int | str') -> 'None'"
+    assert str(shown["wait"]).endswith(" -> 'list[Job]'")
+    assert str(shown["events"].return_annotation).partition("[")[0] in {"Generator", "AsyncGenerator"}
+
+
+def test_the_library_says_that_it_is_typed() -> None:
+    assert (Path(gateway.client.__file__).parents[1] / "py.typed").read_text() == ""
 
 
 def test_everything_that_is_promised_is_there() -> None:

@@ -30,8 +30,17 @@ from gateway.slurm.meaning import causes
             "Slurm names no error, but no job either: nothing was submitted. Correct the fields that 'warnings' names.",
             "Nothing was submitted. Correct it; 'slurm-gateway check FILE' says where it is.",
         ),
+        (
+            "End one that you do not need any more: GET /auth/tokens, then DELETE /auth/tokens/ID.",
+            "End one that you do not need any more: 'slurm-gateway tokens list', then 'slurm-gateway tokens revoke ID'.",
+        ),
+        (
+            "Sign in (POST /auth/login) and use that session's token.",
+            "Sign in ('slurm-gateway login'), and run this without the token.",
+        ),
         ("GET /auth/tokens lists yours.", "'slurm-gateway tokens list' shows yours."),
         ('Write scopes as ["read", "submit"]; README.md lists them all.', "Write --scope read --scope submit; README.md lists them all."),
+        ("Leave it out for 2592000 s.", "Name a shorter time, or leave --expires out."),
         ("Try again in a minute.", "Try again in a minute."),
     ],
 )

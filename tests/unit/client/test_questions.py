@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -193,14 +194,16 @@ def test_what_is_submitted_may_have_several_forms(job: Any) -> None:
     assert len(dict(question.headers)["Idempotency-Key"]) == 32
 
 
-def test_a_file_is_read_and_one_that_cannot_be_is_a_line_and_a_hint(tmp_path: Path) -> None:
-    file = tmp_path / "job.json"
+@pytest.mark.parametrize("named", [Path, str])
+def test_a_file_is_read_and_one_that_cannot_be_is_a_line_and_a_hint(tmp_path: Path, named: Callable[[Path], Path | str]) -> None:
+    path = tmp_path / "job.json"
+    file = named(path)
     with pytest.raises(GatewayError) as caught:
         next(questions.submit(standing(), file))
     assert (caught.value.reason, caught.value.hint) == ("job_file_broken", "Look at its name and its rights.")
-    file.write_text('{"job": {"name": "x", "environment": {"PATH": "/bin"}}, "script": "#!/bin/sh\\ntrue\\n"}')
+    path.write_text('{"job": {"name": "x", "environment": {"PATH": "/bin"}}, "script": "#!/bin/sh\\ntrue\\n"}')
     [question] = drive(questions.submit(standing(), file), [ok({"job_id": 7})]).asked
     assert json.loads(question.body or b"")["job"]["name"] == "x"
-    file.write_text("{")
+    path.write_text("{")
     with pytest.raises(JobFileError):
         next(questions.submit(standing(), file))

@@ -82,7 +82,7 @@ def test_lines_are_read_as_sbatch_reads_them(lines: list[str], fields: dict[str,
 
 def test_a_line_after_the_first_command_is_a_comment_and_that_is_said() -> None:
     assert asked("date", "#SBATCH -n2", "#SBATCH -n3").notes[0] == (
-        "#SBATCH in line 3, 4 comes after the first command, so it is a comment, as it is to sbatch."
+        "#SBATCH in lines 3, 4 come after the first command, so they are comments, as they are to sbatch."
     )
 
 

@@ -53,6 +53,7 @@ class Slurm:
         self.now = 1_000_000.0
         self.jobs: dict[int, dict[str, Any]] = {}
         self.ends: dict[str, tuple[str, int]] = {}
+        self.reasons: dict[str, str] = {}
         self.most = 0
 
     def submit(self, name: str) -> int:
@@ -66,7 +67,7 @@ class Slurm:
         for job in self.jobs.values():
             if job["job_state"] == "RUNNING" and self.now - job["submit_time"] >= self.life:
                 state, code = self.ends.get(job["name"], ("COMPLETED", 0))
-                job.update(job_state=state, exit_code={"return_code": code})
+                job.update(job_state=state, exit_code={"return_code": code}, state_reason=self.reasons.get(job["name"], "None"))
 
     @property
     def names(self) -> list[str]:

@@ -72,6 +72,12 @@ def test_a_line_says_why_it_is_broken(changes: dict[str, object], why: str) -> N
         record_in(json.dumps(tree).encode(), 1)
 
 
+def test_the_end_of_a_job_is_read_without_a_reason_as_well() -> None:
+    ended = records.Ended(file="a.json", job_id=91, state="FAILED", exit_code=3, at=1.0)
+    tree = {name: value for name, value in json.loads(line(ended, 1)).items() if name != "reason"}
+    assert record_in(json.dumps(tree).encode(), 1) == ended
+
+
 def test_a_line_that_is_json_but_no_object_is_broken() -> None:
     with pytest.raises(BrokenRecordError, match="it is no record"):
         record_in(b"[1]", 1)

@@ -18,7 +18,7 @@ def test_each_file_is_accounted_for(tmp_path: Path) -> None:
     write(tmp_path, "a.json", "b.json", "c.json")
     gateway = Gateway(Slurm())
     gateway.refused = {"b.json": by_slurm(400, 2000, message="No such partition")}
-    gateway.slurm.ends = {"c.json": ("FAILED", 3)}
+    gateway.slurm.ends, gateway.slurm.reasons = {"c.json": ("FAILED", 181)}, {"c.json": "JobLaunchFailure"}
     run(tmp_path, gateway)
     write(tmp_path, "d10.json", "d9.json", "b.json")
     (tmp_path / "notes.txt").touch()
@@ -34,7 +34,7 @@ def test_each_file_is_accounted_for(tmp_path: Path) -> None:
     assert told.counts == {"completed": 1, "set_aside": 1, "failed": 1, "waiting": 3}
     assert told.others == ("notes.txt",)
     assert told.lines[1].reason == "No such partition"
-    assert told.lines[2].tree()["exit_code"] == 3
+    assert (told.lines[2].tree()["exit_code"], told.lines[2].reason) == (181, "JobLaunchFailure")
 
 
 def test_an_untouched_folder_stays_so(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def test_of_many_files_the_last_ones_are_named() -> None:
         (QueueEvent(kind="started", files=("a", "b", "c", "d", "e")), "No job files by their names, and left alone: a, b, c and 2 more"),
         (QueueEvent(kind="ended", file="a", job_id=9, state="COMPLETED", exit_code=0), None),
         (QueueEvent(kind="ended", file="a", job_id=9, state="FAILED", exit_code=3), "Job 9 (a) ended: FAILED, exit code 3"),
+        (
+            QueueEvent(kind="ended", file="a", job_id=9, state="FAILED", exit_code=181, reason="JobLaunchFailure"),
+            "Job 9 (a) ended: FAILED (JobLaunchFailure), exit code 181",
+        ),
         (QueueEvent(kind="ended", file="a", job_id=9, state="CANCELLED"), "Job 9 (a) ended: CANCELLED"),
         (
             QueueEvent(kind="ended", file="a", job_id=9, state="UNKNOWN"),
