@@ -27,7 +27,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     parser.add_argument("user", metavar="USER", help="the user as Slurm and the directory spell it")
     parser.add_argument("--name", metavar="NAME", help=f"what to call it ({NAME}); one more, if the user has others")
     parser.add_argument("--another", action="store_true", help="one more, though the user has one already")
-    parser.add_argument("--ticket", action="store_true", help="print a ticket instead, with which the user enrols at POST /auth/totp, once")
+    parser.add_argument("--ticket", action="store_true", help="print a ticket instead, with which the user enrols once (enroll-me --ticket)")
     parser.add_argument(
         "--json", action="store_true", help='print {"id", "name", "secret", "otpauth_uri", "recovery_codes"}, or {"ticket", "expires_at"}'
     )
@@ -101,7 +101,7 @@ def _ticket(task: Task, arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(
             f"Ticket of {task.user}, good once until {until}; it is shown this once, and an earlier one is void.\n\n  {ticket.text}\n\n"
-            'To redeem it: POST /auth/totp with {"username": "…", "password": "…", "ticket": "…"}.\n'
+            "To redeem it: slurm-gateway enroll-me --ticket URL (it asks for the password and the ticket), or in curl as README.md says.\n"
         )
     return 0
 

@@ -1,6 +1,7 @@
-"""``slurm-gateway enroll-me [URL]``: on a login node, give yourself a first second factor; munge tells the gateway who you are.
+"""``slurm-gateway enroll-me [URL]``: give yourself a first second factor.
 
-Needs the standard library and the ``munge`` program only.
+On a login node munge tells the gateway who you are, if your site has it so; anywhere else a ticket that your administrators gave you does
+(``--ticket``), with your password. The secret is shown as a QR code to scan, and the first code that your device makes of it is asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.cli import terminal
 from gateway.errors import CommandError
 
 _LIMIT = 30.0
@@ -46,7 +48,7 @@ class Gateway:
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type of its sub-parsers to itself
     """Add the command."""
-    parser = commands.add_parser("enroll-me", help="give yourself a second factor, on a login node", description=__doc__)
+    parser = commands.add_parser("enroll-me", help="give yourself a first second factor", description=__doc__)
     parser.add_argument(
         "url",
         nargs="?",
@@ -55,17 +57,21 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
         help="the gateway, https://…; without it, SLURM_GATEWAY_URL names it",
     )
     parser.add_argument("--ca", type=Path, metavar="FILE", help="the CA that its certificate chains to (PEM); the system's without it")
+    parser.add_argument("--ticket", action="store_true", help="ask for your password and a ticket of your administrators', instead of munge")
+    parser.add_argument("--user", metavar="USER", help="with --ticket, the user name; asked for without it")
     parser.add_argument("--name", metavar="NAME", help="what to call the authenticator")
     parser.add_argument("--munge-socket", type=Path, metavar="FILE", help="munged's socket, if it is not where munge looks for it")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Enrol: credential, secret, first code, recovery codes."""
+    """Enrol: proof of who it is, secret, first code, recovery codes."""
     gateway = _gateway(arguments)
+    if arguments.user is not None and not arguments.ticket:
+        raise CommandError("--user goes with --ticket", "munge says itself who you are: leave --user out, or add --ticket.", exit_code=2)
     name = {} if arguments.name is None else {"name": arguments.name}
-    credential = _credential(payload(gateway.name), arguments.munge_socket)
-    status, begun = _post(gateway, "/auth/totp", {"munge": credential, **name})
+    proof = _ticket(arguments.user) if arguments.ticket else {"munge": _credential(payload(gateway.name), arguments.munge_socket)}
+    status, begun = _post(gateway, "/auth/totp", {**proof, **name})
     if status != _OK:
         raise _refused(begun)
     if not all(isinstance(begun.get(key), str) for key in ("token", "otpauth_uri", "secret")) or len(begun["otpauth_uri"]) > _LONGEST_URI:
@@ -78,6 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
 def payload(host: str) -> str:
     """Return what the credential is made for: this purpose at this gateway, so that it is good for nothing else (gateway.signin.munge)."""
     return f"slurm-gateway enrol 1 {host}"
+
+
+def _ticket(user: str | None) -> dict[str, str]:
+    """Ask for what a ticket is redeemed with, at the terminal; raise CommandError where there is none."""
+    username = user or terminal.line("User: ")
+    password, ticket = terminal.hidden("Password: "), terminal.hidden("Ticket: ")
+    return {"username": username, "password": password.reveal().decode(), "ticket": ticket.reveal().decode().strip()}
 
 
 def _gateway(arguments: argparse.Namespace) -> Gateway:
@@ -99,7 +112,10 @@ def _credential(text: str, socket: Path | None) -> str:
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_MUNGE_LIMIT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CommandError("munge cannot be run", "Run this on a login node of the cluster, where munge is.") from error
+        raise CommandError(
+            "munge cannot be run",
+            "Run this on a login node of the cluster, where munge is; or ask your administrators for a ticket, and give --ticket.",
+        ) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise CommandError(f"munge made no credential: {said[-1] if said else done.returncode}", "Is munged running here? Ask your administrators.")
@@ -187,11 +203,8 @@ def _shown(begun: dict[str, Any], *, qr: bool) -> str:
 
 
 def _qr_code(uri: str) -> str:
-    """Return a QR code, if the library for it is there."""
-    try:
-        import segno  # noqa: PLC0415 - not on every login node
-    except ModuleNotFoundError:
-        return ""
+    import segno  # noqa: PLC0415 - only on a terminal
+
     text = io.StringIO()
     segno.make(uri, error="l").terminal(out=text, compact=True)
     return f"{text.getvalue()}\n"

@@ -45,7 +45,7 @@ _COMMANDS = {
     "ping": "say whether Slurm answers",
     "api": "send any request, and print the answer as it came",
     "completion": "have TAB complete in your shell",
-    "enroll-me": "give yourself a first second factor, on a login node",
+    "enroll-me": "give yourself a first second factor",
 }
 _ADMINISTRATION = {
     "serve": "run the gateway",

@@ -8,7 +8,10 @@ ADMINISTRATOR, TICKET, MUNGE, SESSION = "administrator", "ticket", "munge", "ses
 
 _FIRST = {
     MUNGE: "run 'slurm-gateway enroll-me' on a login node of the cluster",
-    TICKET: "ask your administrators for a ticket ('slurm-gateway enroll --ticket USER') and redeem it at POST /auth/totp",
+    TICKET: (
+        "ask your administrators for a ticket ('slurm-gateway enroll --ticket USER') and redeem it ('slurm-gateway enroll-me --ticket', "
+        "or POST /auth/totp)"
+    ),
     ADMINISTRATOR: "ask your administrators to enrol you ('slurm-gateway enroll USER')",
 }
 _NAMES = {

@@ -17,7 +17,7 @@ import pytest
 from gateway.cli.main import _COMMANDS
 from tests.system.support import ROOT, Site
 
-SERVERS = ("ldap", "sqlalchemy", "alembic", "pydantic", "cryptography", "msgspec", "uvloop", "structlog", "psycopg", "pyrad", "segno")
+SERVERS = ("ldap", "sqlalchemy", "alembic", "pydantic", "cryptography", "msgspec", "uvloop", "structlog", "psycopg", "pyrad")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

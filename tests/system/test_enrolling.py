@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.system.support import Answer, Site, one_time_code
+from tests.terminal import Terminal
 
 
 @pytest.fixture
@@ -76,6 +79,19 @@ def test_a_ticket_and_the_password_enrol_through_nginx(site: Site, carol: str) -
     assert (confirmed.status, len(set(confirmed.json["recovery_codes"]))) == (200, 10)
     assert site.login(carol, code).reason == "credentials_refused"
     assert site.login(carol, one_time_code(begun.json["secret"], now_step() + 1)).status == 200
+
+
+def test_enroll_me_redeems_a_ticket_anywhere(site: Site, carol: str, tmp_path: Path) -> None:
+    words = [*site.told["command"], "enroll-me", site.told["url"], "--ca", site.told["ca_file"], "--ticket", "--user", carol]
+    with Terminal(words, {"HOME": str(tmp_path), "PATH": "/nowhere", "LANG": "C.UTF-8"}) as terminal:
+        terminal.answer("Password: ", site.password(carol))
+        terminal.answer("Ticket: ", issue(site, carol))
+        terminal.wait_for("The code that it shows now: ")
+        secret = re.findall(r"secret:  ([A-Z2-7]+)", terminal.shown)[-1]
+        terminal.type(f"{one_time_code(secret, now_step())}\n")
+        assert terminal.ended() == 0, terminal.shown
+    assert site.login(carol, one_time_code(secret, now_step() + 1)).status == 200
+    assert site.audit_lines(event="enrol", user=carol)[-1]["cause"] == "by_ticket"
 
 
 def test_of_a_ticket_that_is_redeemed_many_times_at_once_one_is_good(site: Site, carol: str) -> None:

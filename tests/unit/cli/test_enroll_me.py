@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.cli import enroll_me
 from gateway.signin.munge import payload
+from tests.terminal import Terminal
 from tests.unit.cli.conftest import Run, failure
 
 BEGUN = {"id": "1" * 32, "name": "telephone", "secret": "SECRET234", "otpauth_uri": "otpauth://totp/x", "token": "sgw_enrolling"}
@@ -207,7 +208,13 @@ def test_no_address_of_a_gateway_is_usage(run: Run, words: tuple[str, ...]) -> N
 def test_without_munge_it_is_said_where_there_is_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     ran = run("enroll-me", "https://localhost:1")
-    assert (ran.code, ran.err) == (1, failure("munge cannot be run", "Run this on a login node of the cluster, where munge is."))
+    assert (ran.code, ran.err) == (
+        1,
+        failure(
+            "munge cannot be run",
+            "Run this on a login node of the cluster, where munge is; or ask your administrators for a ticket, and give --ticket.",
+        ),
+    )
 
 
 def test_munges_own_trouble_is_told(run: Run, munge: Path) -> None:
@@ -253,3 +260,34 @@ def test_no_answer_moves_the_cursor(run: Run, door: Door, typed: list[str]) -> N
     typed.append("123456\n")
     door.answers = [(200, BEGUN), (401, WRONG | {"detail": "No.\x1b[2J\x9b"}), (200, {"recovery_codes": CODES})]
     assert "That code is not right. No.?[2J?\n" in run("enroll-me", door.url, "--ca", door.ca).err
+
+
+def test_a_ticket_does_what_munge_does_and_neither_it_nor_the_password_is_shown(door: Door, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "gateway", "enroll-me", door.url, "--ca", str(door.ca), "--ticket", "--name", "telephone"]
+    with Terminal(words, {"HOME": str(tmp_path), "PATH": "/nowhere", "LANG": "C.UTF-8"}) as terminal:
+        terminal.answer("User: ", "carol")
+        terminal.answer("Password: ", "correct horse")
+        terminal.answer("Ticket: ", " sgt_a-ticket ")
+        terminal.answer("The code that it shows now: ", "123456")
+        assert terminal.ended() == 0
+    assert door.asked == [
+        ("/auth/totp", {"username": "carol", "password": "correct horse", "ticket": "sgt_a-ticket", "name": "telephone"}, None),
+        ("/auth/totp/confirm", {"otp": "123456"}, "Bearer sgw_enrolling"),
+    ]
+    assert [text for text in ("█", "secret:  SECRET234", *CODES, "Done: sign in") if text not in terminal.shown] == []
+    assert [text for text in ("correct horse", "sgt_a-ticket") if text in terminal.shown] == []
+
+
+def test_a_ticket_needs_a_terminal_to_be_asked_for(door: Door, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "gateway", "enroll-me", door.url, "--ticket", "--user", "carol"]
+    done = subprocess.run(
+        words, env={"HOME": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[0], "\nhint: " in done.stderr) == (1, "slurm-gateway: there is no terminal to ask at", True)
+    assert door.asked == []
+
+
+def test_whose_ticket_it_is_is_not_said_where_munge_says_who_it_is(run: Run, door: Door) -> None:
+    ran = run("enroll-me", door.url, "--user", "carol")
+    hint = "munge says itself who you are: leave --user out, or add --ticket."
+    assert (ran.code, ran.err, door.asked) == (2, failure("--user goes with --ticket", hint), [])

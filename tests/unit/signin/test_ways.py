@@ -8,7 +8,7 @@ from gateway.signin.ways import how_to_enrol, open_ways
 @pytest.mark.parametrize(
     ("ways", "there", "absent"),
     [
-        (("administrator", "ticket", "session"), ("enroll USER", "--ticket"), ("enroll-me",)),
+        (("administrator", "ticket", "session"), ("enroll USER", "enroll --ticket USER", "enroll-me --ticket"), ("Run 'slurm-gateway enroll-me'",)),
         (("munge",), ("Run 'slurm-gateway enroll-me'",), ("enroll USER", "ticket")),
         (("session",), ("no way of enrolling is open",), ("enroll-me", "ticket")),
         ((), ("no way of enrolling is open",), ("enroll-me",)),
