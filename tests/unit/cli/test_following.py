@@ -10,7 +10,7 @@ import pytest
 from gateway.cli.following import Ended, Follower, TimeUpError, exit_code
 from gateway.cli.jobids import JobId, job_id
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
+from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
 from gateway.errors import CommandError
 
 Said = Job | list[Job] | GatewayError
@@ -159,6 +159,21 @@ def test_what_is_away_is_waited_for_and_that_is_said_once(
     assert ended.exit_code == 0
     assert capsys.readouterr().err == "the gateway cannot be reached; waiting until that is over.\n"
     assert clock.now == 1000 + 1 + 2 + 4 + 8 + 10 + 10 + 10 + 10 + 40
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SlurmRefusedError("Unable to find JobId=7", hint="slurmctld is away.", status=500, request_id=None),
+        SlurmRefusedError("Unable to contact slurm controller", hint="h", status=502, request_id=None),
+        NotUnderstoodError("a page", hint="h", status=502),
+        refused("throttled", 1),
+    ],
+    ids=str,
+)
+def test_a_slurm_that_is_restarted_is_no_end_of_a_job(error: GatewayError, follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    (ended,) = follow(Gateway(clock, job7=[job("RUNNING"), error, error, job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0
 
 
 @pytest.mark.parametrize(
