@@ -74,6 +74,7 @@ class Queue:
         self._changed_told: set[tuple[str, int]] = set()
         self._notes: dict[str, tuple[str, ...]] = {}
         self._reached = False
+        self._unreadable: dict[str, tuple[folders.Found, float]] = {}
         self._files: list[folders.Found] = []
 
     def stop(self) -> None:
@@ -225,7 +226,12 @@ class Queue:
         self._intend(found, action.attempt, job)
 
     def _may_be_half_written(self, found: folders.Found) -> bool:
-        age = self._clocks.wall() + self._journal.skew - found.ctime
+        before, since = self._unreadable.get(found.file, (found, self._clocks.now()))
+        if before != found:
+            since = self._clocks.now()
+        self._unreadable[found.file] = found, since
+        # By whichever says more: a clock that was put back says for hours that the file is not written yet.
+        age = max(self._clocks.wall() + self._journal.skew - found.ctime, self._clocks.now() - since)
         return found.regular and found.size <= self.options.largest and age < _HALF_WRITTEN * self.options.settle
 
     def _intend(self, found: folders.Found, attempt: int, job: jobfile.JobFile) -> None:

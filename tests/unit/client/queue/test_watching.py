@@ -178,3 +178,9 @@ def test_the_inbox_waits_no_longer_than_it_is_told_to() -> None:
     inbox.put(Stop())
     inbox.put(FolderChanged())
     assert inbox.wait(LIMIT) == [Stop(), FolderChanged()]
+
+
+def test_a_state_that_is_no_word_ends_no_thread() -> None:
+    odd = Event(kind="job", data={"job_id": 6, "job_state": ["COMPLETED"]})
+    after = Event(kind="job", data={"job_id": 7, "job_state": "COMPLETED"})
+    assert watched(Stream(READY, odd, after, hangs=True), news=2) == [Listening(flow=True), JobChanged(job_id=7)]
