@@ -289,6 +289,10 @@ class Queue:
             self._submitted(entry, answered.job_id, notes=self._notes.pop(entry.key, ()), repaired=answered.repaired)
 
     def _submitted(self, entry: Entry, job_id: int, *, notes: tuple[str, ...], repaired: tuple[str, ...] = ()) -> None:
+        before = self._entry_of(job_id)
+        if before is not None:
+            # A slurmctld that was killed may have lost the job with the state that it had not saved yet, and gives its number once more.
+            self._ended(before, job_id, UNKNOWN, None)
         self._journal.write(records.Submitted(file=entry.file, key=entry.key, job_id=job_id, at=self._clocks.wall()))
         self._journal.drop_body(entry.key)
         self._engine.submitted(self._clocks.now(), entry, job_id, notes=notes, repaired=repaired)

@@ -205,6 +205,21 @@ def test_a_job_that_runs_elsewhere_in_a_federation_is_not_submitted_again(tmp_pa
     assert gateway.slurm.counted == {"a.json": 1}
 
 
+def test_a_job_whose_number_is_given_once_more_is_not_told_to_have_ended_as_the_other_one(tmp_path: Path) -> None:
+    class Forgetful(Gateway):
+        def submit(self, body: bytes, *, key: str | None = None) -> Submitted:
+            self.slurm.jobs.clear()
+            return super().submit(body, key=key)
+
+    write(tmp_path, "a.json", "b.json")
+    told = run(tmp_path, Forgetful(Slurm()), Options(settle=0.0, in_flight=2))
+    assert [(event.file, event.job_id, event.state) for event in told if event.kind == "ended"] == [
+        ("a.json", 90, "UNKNOWN"),
+        ("b.json", 90, "COMPLETED"),
+    ]
+    assert statuses(tmp_path) == {"a.json": Status.FAILED, "b.json": Status.COMPLETED}
+
+
 def test_a_file_that_was_corrected_and_put_back_is_submitted(tmp_path: Path) -> None:
     write(tmp_path, "a.json")
     gateway = Gateway(Slurm())
