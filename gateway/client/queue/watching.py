@@ -188,5 +188,5 @@ class FolderWatch:
             )
             for _ in turns:
                 self._inbox.put(FolderChanged())
-        except (OSError, RuntimeError):
-            return  # no inotify here, or no watches left
+        except (OSError, RuntimeError, UnicodeError):
+            return  # no inotify here, no watches left, or a name that is no UTF-8
