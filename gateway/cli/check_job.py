@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LARGEST_DESCRIPTION = 64 * 1024 * 1024
 """Bytes of an OpenAPI document; that of 24.11 has 1.6 million."""
+# For each the file is read anew.
+_MOST = 50
 _HINT = "Correct it, then check again."
 
 
@@ -80,7 +82,10 @@ def problems_of(file: str, submission: Submission) -> tuple[list[Problem], Seque
 def _faults(error: JobFileError, content: bytes, file: str) -> list[Problem]:
     """Return what keeps a file from being read: of a script's #SBATCH lines, each that is wrong, with what to do about it."""
     faults, lines = [error], content.split(b"\n")
-    while (number := faults[-1].line) is not None and b"".join(lines[number - 1 : number]).startswith((b"#SBATCH", b"#SLURM")):
+    while len(faults) < _MOST:
+        number = faults[-1].line
+        if number is None or not b"".join(lines[number - 1 : number]).startswith((b"#SBATCH", b"#SLURM")):
+            break
         lines[number - 1] = b"#"  # which keeps the numbers of the others
         try:
             _read(b"\n".join(lines), file)

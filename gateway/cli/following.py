@@ -14,33 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.cli import terminal
-from gateway.cli.jobids import JobId
+from gateway.cli.jobids import JobId, meant
 from gateway.client import hints
 from gateway.client.cluster import NOT_LAUNCHED, Job
-from gateway.client.errors import GatewayError, RefusedError, UnreachableError, WaitTimeoutError, printable
+from gateway.client.errors import GatewayError, WaitTimeoutError, printable
+from gateway.client.patience import may_pass
 from gateway.errors import CommandError
 
 TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
 _ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
 _AWAY_FIRST, _AWAY_LONGEST, _AWAY_AT_MOST = 1.0, 10.0, 60.0
-# What is said of the whole, and passes.
-_PASSES = frozenset(
-    {
-        "too_many_calls",
-        "upstream_busy",
-        "upstream_unreachable",
-        "upstream_broken",
-        "upstream_timeout",
-        "stopping",
-        "store_unavailable",
-        "audit_unavailable",
-        "unavailable",
-        "gateway_unavailable",
-        "gateway_timeout",
-        "request_timeout",
-    }
-)
 
 
 class Waits(Protocol):
@@ -48,6 +32,9 @@ class Waits(Protocol):
 
     def wait(self, *job_ids: int, until: str = "finished", timeout: float | None = None) -> list[Job]:
         """Return a job when it has changed; raise WaitTimeoutError with it when the time is up."""
+
+    def accounted(self, job_id: int) -> list[Job]:
+        """Return what accounting has of a job; raise JobForgottenError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +154,8 @@ class Follower:
         while True:
             try:
                 return self._job(wanted, wait)
-            except (UnreachableError, RefusedError) as error:
-                if (isinstance(error, UnreachableError) and error.lasting) or (isinstance(error, RefusedError) and error.reason not in _PASSES):
+            except GatewayError as error:
+                if not may_pass(error):
                     raise
                 self._clear()
                 if pause == _AWAY_FIRST:
@@ -186,7 +173,7 @@ class Follower:
             jobs = self._gateway.wait(wanted.job, until="changed", timeout=wait)
         except WaitTimeoutError as still:
             jobs = list(still.jobs)
-        found = wanted.of(jobs)
+        found = meant(wanted, jobs, self._gateway.accounted)
         if jobs and not found:
             raise CommandError(f"Slurm shows no job {wanted}", f"'slurm-gateway job {wanted.job}' shows what there is of it.")
         return found

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 def find(gateway: Gateway, wanted: jobids.JobId) -> list[Job]:
     """Return what Slurm shows of a job; raise GatewayError, or CommandError for a task or part that there is not."""
     everything = shown.sort(gateway.job(wanted.job))
-    jobs = wanted.of(everything)
+    jobs = jobids.meant(wanted, everything, gateway.accounted)
     if not jobs:
         there = ", ".join(map(shown.label, everything)) or "nothing of it"
         raise CommandError(f"Slurm shows no job {wanted}", f"There is {there}: 'slurm-gateway job {wanted.job}' shows it.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.client.cluster import Job
+from gateway.client.errors import JobForgottenError
 from gateway.errors import CommandError
 
 _WRITTEN = re.compile(r"(?P<job>[0-9]{1,10})(?:_(?P<task>[0-9]{1,10})|\+(?P<part>[0-9]{1,6}))?", re.ASCII)
@@ -54,6 +55,17 @@ def job_id(text: str) -> JobId:
     return JobId(
         job=int(found["job"]), task=None if found["task"] is None else int(found["task"]), part=None if found["part"] is None else int(found["part"])
     )
+
+
+def meant(wanted: JobId, shown: Iterable[Job], accounted: Callable[[int], list[Job]]) -> list[Job]:
+    """Return those of ``shown`` that are meant, or what accounting has of a task that Slurm has forgotten while others of its array go on."""
+    found = wanted.of(shown)
+    if found or wanted.is_whole:
+        return found
+    try:
+        return wanted.of(accounted(wanted.job))
+    except JobForgottenError:
+        return []
 
 
 def whole_or_tasks(jobs: Iterable[Job], others: Iterable[Job]) -> Iterator[JobId]:

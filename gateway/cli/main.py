@@ -153,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments = build_parser(words).parse_args(words)
             return int(arguments.run(arguments))
         finally:
+            _flush_errors()
             sys.stdout.flush()  # or a closed pipe would be noticed only when nobody can answer for it
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -218,6 +219,14 @@ def _hint(error: GatewayError) -> str:
     if error.retry_after is None:
         return hint
     return hint.replace("the seconds that Retry-After names", f"{error.retry_after:.0f} s")
+
+
+def _flush_errors() -> None:
+    """Write what is left for standard error; that nobody reads it must not become the exit code, which may be a job's."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _write_no_more(sys.stderr)
 
 
 def _write_no_more(stream: TextIO) -> None:

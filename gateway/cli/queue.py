@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -124,8 +124,9 @@ def _signals(queue: Queue) -> Iterator[list[int]]:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
-        os.write(2, b"\nStopping when the request under way is answered; once more, and it stops at once.\n")
         queue.stop()
+        with suppress(OSError):  # that nobody reads it is no reason to stop at once
+            os.write(2, b"\nStopping when the request under way is answered; once more, and it stops at once.\n")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -110,8 +110,7 @@ class Plain:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
         if note is not None:
-            sys.stderr.write(f"{note}\n")
-            sys.stderr.flush()
+            terminal.say(note)
 
     def make_room(self) -> None:
         """Do nothing: there is nothing in the way."""

@@ -51,15 +51,13 @@ def tell(text: str) -> None:
 def line(question: str, default: str | None = None) -> str:
     """Ask for a line; an empty one is ``default``, where there is one. Raise CommandError where nothing was typed."""
     with _asking() as (reading, writing):
-        _write(writing, question)
-        return _text(_seen(reading, writing)).strip() or _something(default)
+        return _text(_answer(reading, writing, question)).strip() or _something(default)
 
 
 def agrees(question: str) -> bool:
     """Ask for a yes, which Enter is; what is not understood is a no."""
     with _asking() as (reading, writing):
-        _write(writing, f"{question} [Y/n] ")
-        typed = _seen(reading, writing)
+        typed = _answer(reading, writing, f"{question} [Y/n] ")
         return typed.endswith(b"\n") and _text(typed).strip().lower() in {"", "y", "yes"}
 
 
@@ -98,9 +96,10 @@ def _text(typed: bytes) -> str:
         raise CommandError("what was typed is no text", "Set LANG to what your terminal sends: C.UTF-8 for most.") from None
 
 
-def _seen(reading: int, writing: int) -> bytes:
-    """Return the line that was typed and shown; whoever interrupts it finds the shell's prompt at the beginning of a line."""
+def _answer(reading: int, writing: int, question: str) -> bytes:
+    """Return the line that was typed and shown; whoever interrupts the question finds the shell's prompt at the beginning of a line."""
     try:
+        _write(writing, question)
         return _typed(reading, writing)
     except KeyboardInterrupt:
         _write(writing, "\n")

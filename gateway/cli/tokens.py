@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -164,9 +163,12 @@ def _write(gateway: Gateway, file: Path, made: MadeToken) -> None:
     try:
         create_file(file, made.token.reveal() + b"\n")
     except OSError as error:
-        with suppress(GatewayError):
+        ended = "The token was ended again."
+        try:
             gateway.revoke_token(made.id)
-        hint = "The token was ended again. Name a new file in a folder that you may write to."
+        except GatewayError:
+            ended = f"The token could not be ended again: 'slurm-gateway tokens revoke {made.id}' does it."
+        hint = f"{ended} Name a new file in a folder that you may write to."
         raise CommandError(f"{file} cannot be written: {error.strerror}", hint) from error
 
 

@@ -24,9 +24,10 @@ from gateway.cli.person import PersonsGateway
 from gateway.cli.table import document, stamp
 from gateway.client.asking import Pause
 from gateway.client.cluster import Job
-from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, RefusedError, UnreachableError, printable
+from gateway.client.errors import SIGN_IN_AGAIN, GatewayError, RefusedError, printable
 from gateway.client.gateway import Gateway
 from gateway.client.news import Event
+from gateway.client.patience import may_pass
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -343,6 +344,4 @@ def _is_screen() -> bool:
 
 def _passes(error: GatewayError) -> bool:
     """Tell whether the same may go well soon."""
-    if isinstance(error, UnreachableError):
-        return not error.lasting
-    return isinstance(error, RefusedError) and error.status in _TRANSIENT
+    return may_pass(error) or (isinstance(error, RefusedError) and error.status in _TRANSIENT)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -382,6 +382,7 @@ class AsyncGateway:
     submit = _asked(questions.submit)
     wait = _asked(questions.wait)
     events = _heard(questions.events)
+    accounted = _asked(questions.accounted)
     recorded = _asked(questions.recorded)
 
     @property
@@ -396,21 +397,47 @@ class AsyncGateway:
         """
         loop = asyncio.get_running_loop()
 
-        def prove(error: GatewayError) -> Secret:
-            if self._prove is None:
-                raise error
-            return asyncio.run_coroutine_threadsafe(_awaited(self._prove(error)), loop).result()
-
-        with ThreadPoolExecutor(1, "slurm-gateway-queue") as thread, self._blocking(token=self.token, prove=prove) as gateway:
+        proving = _Proving(self._prove, loop)
+        with ThreadPoolExecutor(1, "slurm-gateway-queue") as thread, self._blocking(token=self.token, prove=proving) as gateway:
             queue = await loop.run_in_executor(thread, gateway.queue, folder, options)
             events = iter(queue)
             try:
                 while (event := await loop.run_in_executor(thread, next, events, None)) is not None:
                     yield event
             finally:
+                proving.give_up()
                 queue.stop()
                 # What it is at is brought to its end first, and nothing of it is lost: the next one goes on.
                 await loop.run_in_executor(thread, _end, queue, events)
+
+
+class _Proving:
+    """Has ``prove`` be awaited on the loop, for the thread of a queue, for as long as anybody wants the queue."""
+
+    def __init__(self, prove: Callable[[GatewayError], Awaitable[Secret]] | None, loop: asyncio.AbstractEventLoop) -> None:
+        self._prove = prove
+        self._loop = loop
+        self._asked: list[Future[Secret]] = []
+        self._over = False
+
+    def __call__(self, error: GatewayError) -> Secret:
+        """Return the token to go on with; raise ``error`` where nobody can say, or nobody wants to know any more."""
+        if self._prove is None:
+            raise error
+        asked = asyncio.run_coroutine_threadsafe(_awaited(self._prove(error)), self._loop)
+        self._asked.append(asked)
+        if self._over:
+            asked.cancel()
+        try:
+            return asked.result()
+        except CancelledError:
+            raise error from None
+
+    def give_up(self) -> None:
+        """Ask nobody any more, or whoever leaves the queue would wait for an answer that need not come."""
+        self._over = True
+        for asked in self._asked:
+            asked.cancel()
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

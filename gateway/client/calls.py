@@ -254,8 +254,8 @@ def job(job_id: int, where: Where) -> Conversation[list[Job]]:
     return (yield from accounted(job_id, where, unknown))
 
 
-def accounted(job_id: int, where: Where, because: GatewayError) -> Conversation[list[Job]]:
-    """Return a job from accounting, which slurmctld does not know any more; raise JobForgottenError."""
+def accounted(job_id: int, where: Where, because: GatewayError | None = None) -> Conversation[list[Job]]:
+    """Return a job from accounting, which slurmctld does not know any more (``because`` it has said so); raise JobForgottenError."""
     try:
         answer = yield from _get(where.slurmdb(f"job/{int(job_id)}"), where)
         told = items(answer.json(), "jobs")
@@ -273,11 +273,10 @@ def is_unknown(error: SlurmRefusedError) -> bool:
     return error.status == _NOT_FOUND and any(told.get("source") != "slurm-gateway" for told in error.errors)
 
 
-def _forgotten(job_id: int, why: str, because: GatewayError) -> JobForgottenError:
+def _forgotten(job_id: int, why: str, because: GatewayError | None) -> JobForgottenError:
     hint = "Slurm forgets a job some minutes after its end (MinJobAge). Check the number: 'sacct -j ID' on a login node may know more."
-    return JobForgottenError(
-        f"Slurm knows no job {job_id}, or not any more, and {why}", hint=hint, status=because.status, request_id=because.request_id
-    )
+    status, request_id = (because.status, because.request_id) if because is not None else (None, None)
+    return JobForgottenError(f"Slurm knows no job {job_id}, or not any more, and {why}", hint=hint, status=status, request_id=request_id)
 
 
 def recorded(since: float, where: Where) -> Conversation[list[Mapping[str, Any]]]:

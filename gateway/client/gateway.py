@@ -156,6 +156,7 @@ class Gateway:
     submit = _asked(questions.submit)
     wait = _asked(questions.wait)
     events = _heard(questions.events)
+    accounted = _asked(questions.accounted)
     recorded = _asked(questions.recorded)
 
     @property

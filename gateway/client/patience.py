@@ -11,7 +11,8 @@ from gateway.client.asking import Answer, Ask, Conversation, Pause, Prove
 from gateway.client.errors import SIGN_IN_AGAIN, STALE, GatewayError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
 
 _FIRST, _LONGEST = 0.5, 15.0
-_OK, _REDIRECTS, _NOT_MODIFIED, _BAD = 200, 300, 304, 400
+_OK, _REDIRECTS, _NOT_MODIFIED, _BAD, _FAILED = 200, 300, 304, 400, 500
+_READ = Ask(method="GET", path="/", repeatable=True)
 _PROBLEM = "application/problem+json"
 # Statuses of whatever stands between us and a gateway that is away for a while (RFC 9110 section 15.6, RFC 6585 section 4).
 _AWAY = frozenset({429, 502, 503, 504})
@@ -110,6 +111,13 @@ def is_safe_again(error: GatewayError, question: Ask) -> bool:
     return isinstance(error, (SlurmRefusedError, NotUnderstoodError)) and question.repeatable and error.status in _AWAY
 
 
+def may_pass(error: GatewayError) -> bool:
+    """Tell whether a question that changes nothing might be answered later, as it is: a gateway, a Slurm, or what leads there, is away."""
+    if isinstance(error, SlurmRefusedError) and (error.status or 0) >= _FAILED:
+        return True  # slurmctld is restarted: slurmrestd gives it no number of its own
+    return is_safe_again(error, _READ)
+
+
 def _wants_proof(error: GatewayError, question: Ask) -> bool:
     """Tell whether signing in again, or a new code, would answer a refusal, and is wanted."""
     return isinstance(error, RefusedError) and question.provable and error.reason in SIGN_IN_AGAIN | {STALE}
@@ -124,13 +132,23 @@ def refusal_of(answer: Answer) -> GatewayError | None:
     tree = _tree(answer)
     if answer.media_type == _PROBLEM and tree is not None and isinstance(tree.get("reason"), str) and tree["reason"] != "slurm_refused":
         error: GatewayError = RefusedError(tree, status=answer.status, request_id=answer.request_id)
-    elif tree is not None or answer.media_type == "text/plain":
+    elif _is_slurms(answer, tree):
         error = _of_slurm(answer, tree or {})
     else:
         error = _foreign(answer)
     error.retry_after = _seconds(answer.headers.get("retry-after"))
     error.body, error.media_type = answer.body, answer.media_type
     return error
+
+
+def _is_slurms(answer: Answer, tree: Mapping[str, object] | None) -> bool:
+    """Tell whether an error is in slurmrestd's words: those of a proxy in between, which has never heard of a job, must not be taken for them.
+
+    slurmrestd lists its errors, or says a plain text, of which the gateway makes a document; every answer of the gateway has a request id.
+    """
+    if tree is not None and (isinstance(tree.get("errors"), list) or tree.get("reason") == "slurm_refused"):
+        return True
+    return answer.request_id is not None and (tree is not None or answer.media_type == "text/plain")
 
 
 def _elsewhere(answer: Answer) -> GatewayError:

@@ -181,6 +181,11 @@ def job(standing: Standing, job_id: int) -> Conversation[list[Job]]:
     return (yield from _in_version(standing, lambda where: calls.job(job_id, where)))
 
 
+def accounted(standing: Standing, job_id: int) -> Conversation[list[Job]]:
+    """Return what accounting has on record of a job, its tasks or its parts, those too that slurmctld has forgotten; raise JobForgottenError."""
+    return (yield from _in_version(standing, lambda where: calls.accounted(job_id, where)))
+
+
 def recorded(standing: Standing, since: float) -> Conversation[list[Mapping[str, Any]]]:
     """Return slurmdbd's records of the jobs that were there after ``since`` (Unix seconds), as it tells them."""
     return (yield from _in_version(standing, lambda where: calls.recorded(since, where)))

@@ -19,7 +19,7 @@ _OWN = {"JobId", "SubmitTime", "LastSchedEval", "AllocNode:Sid", "AccrueTime", "
 
 @pytest.fixture(scope="module")
 def bob(either: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    """Somebody on either either, whose jobs are gone in the end."""
+    """Somebody on either site, whose jobs are gone in the end."""
     inside(either, "bob", "scancel", "--user=bob", check=False)
     yield signed_in(either, "bob", tmp_path_factory.mktemp("bob"))
     inside(either, "bob", "scancel", "--user=bob", check=False)

@@ -23,7 +23,7 @@ EXAMPLES = ROOT / "deploy" / "examples" / "jobs"
 
 @pytest.fixture(scope="module")
 def bob(either: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    """Somebody on either either, whose jobs run in their home there."""
+    """Somebody on either site, whose jobs run in their home there."""
     yield signed_in(either, "bob", tmp_path_factory.mktemp("bob"))
     inside(either, "bob", "scancel", "--user=bob", check=False)
 

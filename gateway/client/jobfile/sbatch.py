@@ -22,6 +22,8 @@ _OTHERS = re.compile(r"#(PBS|BSUB)\b")
 _SPACE = " \t\v\f\r"
 _HET_JOB = re.compile(r"(?:hetjob|packjob)(?:\s|$)", re.IGNORECASE)
 _ENTRY = re.compile(r"(?:[^,'\"]|'[^']*'|\"[^\"]*\"|['\"])+")
+# A script may be somebody else's, and the environment of a job is no secret.
+_NOT_FOR_JOBS = "SLURM_GATEWAY_TOKEN"
 # What sbatch tells a script of its options beside what Slurm itself does (set_env_from_opts).
 _TOLD = {
     "cpus_per_task": "SLURM_CPUS_PER_TASK",
@@ -211,6 +213,12 @@ def _take(draft: Draft, option: Option, value: str, filename: str, line: int) ->
     where = f"{filename}:{line}"
     if option.take is None:
         raise JobFileError(f"{where}: --{option.name} {option.refused}", hint=option.hint or f"Take --{option.name} out of the script.", line=line)
+    if option.name == "export" and _NOT_FOR_JOBS in _ENTRY.findall(value):
+        raise JobFileError(
+            f"{where}: --export names {_NOT_FOR_JOBS}, and no job gets the token that it is submitted with",
+            hint="Take it out of --export; a job that asks the gateway itself reads a token of its own from a file on the cluster.",
+            line=line,
+        )
     before = dict(draft.fields)
     try:
         option.take(draft, value)

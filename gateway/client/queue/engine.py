@@ -22,7 +22,8 @@ _LIMITED = 3
 _REPEAT = 60.0
 # So many of the files that were taken are told each time: to tell all each time is to tell gigabytes of tens of thousands.
 _TOLD = 100
-_NOT_AGAIN = frozenset({"CANCELLED", UNKNOWN})
+# What somebody has cancelled, what may have ended well, and what runs on another cluster of a federation.
+_NOT_AGAIN = frozenset({"CANCELLED", UNKNOWN, "REVOKED"})
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ class Engine:
         return entry is None or entry.status in FREE or self.may_retry(entry)
 
     def may_retry(self, entry: Entry) -> bool:
-        """Tell whether the file of a job that failed is submitted again; what somebody cancelled is not, nor what may have ended well."""
+        """Tell whether the file of a job that failed is submitted again: not where it may have ended well, or somebody wanted it to end."""
         return entry.status is Status.FAILED and entry.state not in _NOT_AGAIN and entry.attempt <= self._options.on_failure.retries
 
     def _attempt(self, file: str) -> int:

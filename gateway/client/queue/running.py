@@ -74,6 +74,7 @@ class Queue:
         self._changed_told: set[tuple[str, int]] = set()
         self._notes: dict[str, tuple[str, ...]] = {}
         self._reached = False
+        self._unreadable: dict[str, tuple[folders.Found, float]] = {}
         self._files: list[folders.Found] = []
 
     def stop(self) -> None:
@@ -225,7 +226,12 @@ class Queue:
         self._intend(found, action.attempt, job)
 
     def _may_be_half_written(self, found: folders.Found) -> bool:
-        age = self._clocks.wall() + self._journal.skew - found.ctime
+        before, since = self._unreadable.get(found.file, (found, self._clocks.now()))
+        if before != found:
+            since = self._clocks.now()
+        self._unreadable[found.file] = found, since
+        # By whichever says more: a clock that was put back says for hours that the file is not written yet.
+        age = max(self._clocks.wall() + self._journal.skew - found.ctime, self._clocks.now() - since)
         return found.regular and found.size <= self.options.largest and age < _HALF_WRITTEN * self.options.settle
 
     def _intend(self, found: folders.Found, attempt: int, job: jobfile.JobFile) -> None:
@@ -265,7 +271,9 @@ class Queue:
 
     def _send(self, entry: Entry) -> Iterator[QueueEvent]:
         """Send what is intended, for the first time or again; with the same key and the same bytes, to the same path, that is one submission."""
-        if entry.path != self._ways.submission_path or not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
+        # Of those of this run the path is theirs, even where the gateway has meanwhile told which version is the newest one.
+        elsewhere = entry.path != self._ways.submission_path and entry.key not in self._notes
+        if elsewhere or not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
             self._begin_anew(entry)
             return
         body = self._journal.body(entry.key)
@@ -283,6 +291,10 @@ class Queue:
             self._submitted(entry, answered.job_id, notes=self._notes.pop(entry.key, ()), repaired=answered.repaired)
 
     def _submitted(self, entry: Entry, job_id: int, *, notes: tuple[str, ...], repaired: tuple[str, ...] = ()) -> None:
+        before = self._entry_of(job_id)
+        if before is not None:
+            # A slurmctld that was killed may have lost the job with the state that it had not saved yet, and gives its number once more.
+            self._ended(before, job_id, Outcome(over=True, state=UNKNOWN))
         self._journal.write(records.Submitted(file=entry.file, key=entry.key, job_id=job_id, at=self._clocks.wall()))
         self._journal.drop_body(entry.key)
         self._engine.submitted(self._clocks.now(), entry, job_id, notes=notes, repaired=repaired)

@@ -139,7 +139,7 @@ class JobWatch:
     def _pass_on(self, event: Event) -> None:
         if event.kind in {"ready", "reset"}:
             self._inbox.put(Listening(flow=True))
-        elif event.kind == "gone" or (event.kind == "job" and event.data.get("job_state") in ENDED):
+        elif event.kind == "gone" or (event.kind == "job" and str(event.data.get("job_state")) in ENDED):
             for name in ("job_id", "array_job_id"):
                 job_id = event.data.get(name)
                 if isinstance(job_id, int):
@@ -188,5 +188,5 @@ class FolderWatch:
             )
             for _ in turns:
                 self._inbox.put(FolderChanged())
-        except (OSError, RuntimeError):
-            return  # no inotify here, or no watches left
+        except (OSError, RuntimeError, UnicodeError):
+            return  # no inotify here, no watches left, or a name that is no UTF-8

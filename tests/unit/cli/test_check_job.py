@@ -184,3 +184,9 @@ def test_what_a_terminal_might_act_upon_is_not_shown(run: Run, serve: Serve) -> 
     ran = run("check", written({**GOOD, "\x1b[31mred\u202e": 1}))
     assert "\x1b" not in ran.out + ran.err
     assert "\u202e" not in ran.out + ran.err
+
+
+def test_of_very_many_wrong_lines_the_first_are_told(run: Run, serve: Serve) -> None:
+    serve(document(NEW))
+    ran = run("check", written(b"#!/bin/sh\n" + b"#SBATCH --nonsense\n" * 1000 + b"true\n", "many.sh"))
+    assert (ran.code, ran.out.count("many.sh:")) == (1, 50)

@@ -10,7 +10,15 @@ import pytest
 from gateway.cli.following import Ended, Follower, TimeUpError, exit_code, tell
 from gateway.cli.jobids import JobId, job_id
 from gateway.client.cluster import Job
-from gateway.client.errors import GatewayError, RefusedError, SlurmRefusedError, UnreachableError, WaitTimeoutError
+from gateway.client.errors import (
+    GatewayError,
+    JobForgottenError,
+    NotUnderstoodError,
+    RefusedError,
+    SlurmRefusedError,
+    UnreachableError,
+    WaitTimeoutError,
+)
 from gateway.errors import CommandError
 
 Said = Job | list[Job] | GatewayError
@@ -40,6 +48,7 @@ class Gateway:
         self._clock = clock
         self._told = {int(name.removeprefix("job")): list(said) for name, said in told.items()}
         self.asked: list[tuple[int, float | None]] = []
+        self.recorded: list[Job] | GatewayError = JobForgottenError("none", hint="")
 
     def wait(self, *job_ids: int, until: str = "finished", timeout: float | None = None) -> list[Job]:
         (job_id,) = job_ids
@@ -53,6 +62,12 @@ class Gateway:
             return jobs
         self._clock.sleep(timeout or 0)
         raise WaitTimeoutError("still", hint="wait", jobs=jobs)
+
+    def accounted(self, job_id: int) -> list[Job]:
+        assert job_id in self._told
+        if isinstance(self.recorded, GatewayError):
+            raise self.recorded
+        return self.recorded
 
 
 @pytest.fixture
@@ -181,6 +196,21 @@ def test_what_is_away_is_waited_for_and_that_is_said_once(
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        SlurmRefusedError("Unable to find JobId=7", hint="slurmctld is away.", status=500, request_id=None),
+        SlurmRefusedError("Unable to contact slurm controller", hint="h", status=502, request_id=None),
+        NotUnderstoodError("a page", hint="h", status=502),
+        refused("throttled", 1),
+    ],
+    ids=str,
+)
+def test_a_slurm_that_is_restarted_is_no_end_of_a_job(error: GatewayError, follow: Callable[..., list[Ended]], clock: Clock) -> None:
+    (ended,) = follow(Gateway(clock, job7=[job("RUNNING"), error, error, job("COMPLETED", code=0)]))
+    assert ended.exit_code == 0
+
+
+@pytest.mark.parametrize(
     "error", [unreachable(lasting=True), refused("not_permitted"), SlurmRefusedError("no", hint="h", status=404, request_id=None)]
 )
 def test_what_does_not_pass_is_an_error(error: GatewayError, follow: Callable[..., list[Ended]], clock: Clock) -> None:
@@ -257,3 +287,9 @@ def test_a_task_that_is_not_there_is_an_error(clock: Clock, follow: Callable[...
     with pytest.raises(CommandError, match="Slurm shows no job 7_3") as caught:
         follow(Gateway(clock, job7=[[task(1, "RUNNING")]]), "7_3")
     assert caught.value.hint == "'slurm-gateway job 7' shows what there is of it."
+
+
+def test_a_task_that_slurm_has_forgotten_while_others_go_on_is_told_by_accounting(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    gateway = Gateway(clock, job7=[[task(1, "RUNNING"), task(3, "RUNNING")], [task(1, "RUNNING")]])
+    gateway.recorded = [task(1, "RUNNING"), task(3, "FAILED", 4)]
+    assert [one.exit_code for one in follow(gateway, "7_3")] == [4]

@@ -403,6 +403,16 @@ def test_a_signal_stops_it_and_says_how_to_go_on(
     assert slurm.names == ["a.json"]
 
 
+def test_a_signal_stops_it_well_where_nobody_reads_its_errors(start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start("--follow")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert any(line == "No more jobs in queue\n" for line in process.stdout)
+    process.stderr.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT) == 143
+
+
 def test_a_second_signal_while_somebody_is_asked_gives_them_their_terminal_back(desk: Desk, folder: Path) -> None:
     desk.signed_in()
     with desk.types("queue", folder, "--follow", *NOW) as terminal:

@@ -15,7 +15,7 @@ import pytest
 from gateway.cli import person, submit
 from gateway.client.calls import Submitted
 from gateway.client.cluster import Job
-from gateway.client.errors import SlurmRefusedError, UnreachableError
+from gateway.client.errors import JobForgottenError, SlurmRefusedError, UnreachableError
 from tests.unit.cli.conftest import Run, failure
 
 SCRIPT = "#!/bin/sh\n#SBATCH -n2\nid\n"
@@ -29,6 +29,9 @@ class Gateway:
         self.answer: Submitted | BaseException = Submitted(job_id=7)
         self.ends: Job | BaseException = Job(id=7, name="hello", user="alice", state="FAILED", exit_code=3)
         self.person, self.token = None, None
+
+    def accounted(self, job_id: int) -> list[Job]:
+        raise JobForgottenError(f"accounting knows no job {job_id}", hint="")
 
     def submit(self, body: bytes) -> Submitted:
         self.sent.append(body)

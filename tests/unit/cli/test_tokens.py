@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import saying
 from tests.fake_gateway import FakeGateway
 from tests.unit.cli.conftest import Desk, Run
 from tests.unit.cli.kept import keep
@@ -59,6 +60,14 @@ def test_a_token_that_cannot_be_written_is_ended_again(run: Run, desk: Desk) -> 
         f"slurm-gateway: {file} cannot be written: No such file or directory\n"
         "hint: The token was ended again. Name a new file in a folder that you may write to.\n"
     )
+
+
+def test_one_that_could_not_be_ended_again_is_not_said_to_be(run: Run, gateway: saying.FakeGateway, tmp_path: Path) -> None:
+    gateway.on("POST /auth/tokens", saying.Says(status=201, body={"token": saying.TOKEN, "id": "5f", "name": "n"}))
+    gateway.on("DELETE /auth/tokens/5f", saying.refuses(403, "not_permitted"))
+    ran = run("tokens", "create", "--name", "n", "--output", tmp_path / "nowhere" / "token")
+    hint = "The token could not be ended again: 'slurm-gateway tokens revoke 5f' does it. Name a new file in a folder that you may write to."
+    assert (ran.code, ran.err.splitlines()[1]) == (1, f"hint: {hint}")
 
 
 @pytest.mark.parametrize("said", ["7", "d", "7 d", "0d", "-1d", "7x", "99999w", ""])

@@ -21,6 +21,9 @@ class Gateway:
     def __init__(self) -> None:
         self.interrupted = False
 
+    def accounted(self, job_id: int) -> list[Job]:
+        raise JobForgottenError(f"accounting knows no job {job_id}", hint="")
+
     def wait(self, job_id: int, **_: Any) -> list[Job]:
         if self.interrupted:
             raise KeyboardInterrupt

@@ -187,11 +187,19 @@ def test_a_stream_that_ends_is_resumed_and_said(run: Run, gateway: FakeGateway, 
     assert [asked.headers.get("last-event-id") for asked in gateway.asked if asked.path == "/events"] == [None, "7"]
 
 
-def test_a_list_that_fails_for_a_while_is_read_again(run: Run, gateway: FakeGateway, over: threading.Event) -> None:
+@pytest.mark.parametrize(
+    "away",
+    [
+        refuses(502, "upstream_broken", "Slurm is away."),
+        Says(status=500, body={"errors": [{"error_number": -1, "description": "Slurm is away."}]}),
+    ],
+    ids=["slurmrestd", "slurmctld"],
+)
+def test_a_list_that_fails_for_a_while_is_read_again(run: Run, gateway: FakeGateway, over: threading.Event, away: Says) -> None:
     gateway.on("GET /events", stream(over, event("ready")))
     gateway.on(
         "GET /slurm/latest/jobs",
-        refuses(502, "upstream_broken", "Slurm is away."),
+        away,
         Says(body={"jobs": [told(1, "RUNNING")]}),
         refuses(418, "teapot", "The test is over."),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,42 @@ async def test_a_stream_that_is_left_is_closed(cancelled: bool) -> None:
                 async with asyncio.timeout(0.5):
                     await listen()
             assert await asyncio.to_thread(gone.wait, 5)
+
+
+async def test_a_queue_that_is_cancelled_while_somebody_is_asked_waits_for_no_answer(tmp_path: Path) -> None:
+    asked, answered, given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def prove(error: GatewayError) -> Secret:
+        asked.set()
+        try:
+            await answered.wait()
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+        raise error
+
+    def script(caller: Caller) -> None:
+        while True:
+            caller.request()
+            caller.say(REFUSAL)
+
+    async def run() -> None:
+        async with contextlib.aclosing(gateway.queue(tmp_path)) as events:
+            async for _ in events:
+                pass
+
+    with serving(script) as server:
+        async with AsyncGateway(server.url, token=TOKEN, prove=prove) as gateway:
+            running = asyncio.create_task(run())
+            await asyncio.wait_for(asked.wait(), 10)
+            running.cancel()
+            try:
+                ended, _ = await asyncio.wait({running}, timeout=5)
+                assert ended == {running}
+                await asyncio.wait_for(given_up.wait(), 5)
+            finally:
+                answered.set()
+            assert running.cancelled()
 
 
 async def test_a_gateway_may_be_closed_twice_and_before_it_was_used() -> None:

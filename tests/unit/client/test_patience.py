@@ -14,7 +14,7 @@ import gateway.errors
 from gateway.client import patience
 from gateway.client.asking import Answer, Ask
 from gateway.client.errors import GatewayError, NotUnderstoodError, RefusedError, SlurmRefusedError, UnreachableError
-from gateway.client.patience import Patience, ask, refusal_of
+from gateway.client.patience import Patience, ask, may_pass, refusal_of
 from tests.unit.client.driving import Clock, Reply, drive, ok, page, problem, slurm
 
 READ = Ask(method="GET", path="/x", repeatable=True)
@@ -190,8 +190,43 @@ def test_slurms_own_words_are_told_with_the_hint_that_the_gateway_added() -> Non
 
 
 def test_slurms_plain_text_is_told_too() -> None:
-    error = refusal_of(Answer(status=400, headers={"content-type": "text/plain"}, body=b"Unable to parse query."))
+    error = refusal_of(Answer(status=400, headers={"content-type": "text/plain", "x-request-id": "abc"}, body=b"Unable to parse query."))
+    assert isinstance(error, SlurmRefusedError)
     assert str(error) == "Unable to parse query."
+
+
+@pytest.mark.parametrize(
+    ("status", "media_type", "body"),
+    [
+        (404, "text/plain", b"404 page not found"),
+        (404, "text/plain", b"default backend - 404"),
+        (403, "application/json", b'{"message": "Forbidden"}'),
+        (400, "application/json", b'{"error": "bad gateway name"}'),
+    ],
+)
+def test_what_a_proxy_in_between_says_is_not_taken_for_slurms_word(status: int, media_type: str, body: bytes) -> None:
+    error = refusal_of(Answer(status=status, headers={"content-type": media_type}, body=body))
+    assert isinstance(error, NotUnderstoodError)
+    assert str(error) == f"an answer came that is not the gateway's (status {status}, {media_type})"
+
+
+@pytest.mark.parametrize(
+    ("reply", "passes"),
+    [
+        (slurm(500, -1, "Unable to find JobId=7"), True),
+        (slurm(502, 1800), True),
+        (slurm(404, 2017), False),
+        (problem("throttled", 429), True),
+        (problem("upstream_timeout", 504), True),
+        (problem("not_permitted", 403), False),
+        (page(502), True),
+        (page(404), False),
+    ],
+)
+def test_what_a_read_is_refused_for_may_pass_or_not(reply: Answer, passes: bool) -> None:
+    error = refusal_of(reply)
+    assert error is not None
+    assert may_pass(error) is passes
 
 
 @pytest.mark.parametrize(

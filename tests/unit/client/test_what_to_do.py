@@ -163,7 +163,10 @@ GZIPPED = zlib.compress(b"{}" * 1000, wbits=31)
             refusal_of(answer(502)),
             "Try again in a minute; if it stays so, tell your administrators: what stands before the gateway does not reach it.",
         ),
-        (refusal_of(answer(500, "text/plain")), "Slurm gives no reason; its administrators find one in slurmctld's log."),
+        (
+            refusal_of(answer(500, "text/plain", b"", **{"x-request-id": "abc"})),
+            "Slurm gives no reason; its administrators find one in slurmctld's log.",
+        ),
     ],
 )
 def test_what_goes_wrong_on_the_way_says_what_to_look_at(error: GatewayError | None, hint: str) -> None:

@@ -13,7 +13,7 @@ from gateway.client.errors import JobFileError
 from gateway.client.jobfile.sbatch import DEFAULT_PATH, Asked, job_of
 from gateway.client.jobfile.values import number
 
-ENVIRONMENT = {"HERE": "yes"}
+ENVIRONMENT = {"HERE": "yes", "SLURM_GATEWAY_TOKEN": "sgw_secret"}
 
 
 def asked(*lines: str, first: str = "#!/bin/sh", last: str = "id") -> Asked:
@@ -87,6 +87,7 @@ def test_a_line_after_the_first_command_is_a_comment_and_that_is_said() -> None:
 
 
 HETEROGENEOUS = "Write it as a JSON or YAML job file with a list of 'jobs'."
+TOKEN = "Take it out of --export; a job that asks the gateway itself reads a token of its own from a file on the cluster."
 ERRORS = {
     "an unknown option": ("#SBATCH --partion=x", "there is no option --partion", "Did you mean --partition?"),
     "one that is like no other": ("#SBATCH --zzzz", "there is no option --zzzz", "sbatch's options are meant: man sbatch."),
@@ -111,6 +112,8 @@ ERRORS = {
     "what no field is for": ("#SBATCH --hint=compute_bound", "--hint has no field", "Take --hint out of the script."),
     "a test": ("#SBATCH --test-only", "--test-only would not submit", "Use --dry-run on the command line."),
     "nodes in a file": ("#SBATCH -w ./hosts", "--nodelist=./hosts: it names a file", "Correct --nodelist; 'man sbatch' tells of it."),
+    "the token": ("#SBATCH --export=SLURM_GATEWAY_TOKEN", "--export names SLURM_GATEWAY_TOKEN", TOKEN),
+    "the token among others": ("#SBATCH --export ALL,A=1,SLURM_GATEWAY_TOKEN", "--export names SLURM_GATEWAY_TOKEN", TOKEN),
     "another scheduler": (
         "#PBS -l nodes=1",
         "a line for another scheduler (#PBS)",

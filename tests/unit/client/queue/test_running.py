@@ -14,9 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.client.asking import Answer
 from gateway.client.calls import Submitted
 from gateway.client.cluster import Job
 from gateway.client.errors import GatewayError, NotUnderstoodError, UnreachableError
+from gateway.client.patience import refusal_of
 from gateway.client.queue.ledger import Status
 from gateway.client.queue.plan import OnFailure, Options
 from gateway.client.queue.telling import QueueEvent
@@ -174,6 +176,50 @@ def test_a_file_that_is_half_written_is_looked_at_again_before_it_is_set_aside(t
     assert "set_aside" not in kinds(told)
 
 
+def test_a_clock_that_was_put_back_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    (tmp_path / "a.json").write_text("{")
+    gateway = Gateway(Slurm())
+    began = gateway.slurm.now = (tmp_path / "a.json").stat().st_ctime - 7200.0
+    run(tmp_path, gateway, Options(settle=1.0))
+    assert statuses(tmp_path) == {"a.json": Status.SET_ASIDE}
+    assert gateway.slurm.now - began < 60.0
+
+
+def test_what_a_proxy_in_between_answers_sets_no_file_aside(tmp_path: Path) -> None:
+    write(tmp_path, "a.json", "b.json")
+    gateway = Gateway(Slurm())
+    foreign = refusal_of(Answer(status=404, headers={"content-type": "text/plain"}, body=b"404 page not found"))
+    assert foreign is not None
+    gateway.faults = [None, ("lost", GONE), foreign]
+    run(tmp_path, gateway)
+    assert gateway.slurm.counted == {"a.json": 1, "b.json": 1}
+    assert set(statuses(tmp_path).values()) == {Status.COMPLETED}
+
+
+def test_a_job_that_runs_elsewhere_in_a_federation_is_not_submitted_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.json")
+    gateway = Gateway(Slurm())
+    gateway.slurm.ends = {"a.json": ("REVOKED", 0)}
+    run(tmp_path, gateway, Options(settle=0.0, on_failure=OnFailure(retries=2)))
+    assert gateway.slurm.counted == {"a.json": 1}
+
+
+def test_a_job_whose_number_is_given_once_more_is_not_told_to_have_ended_as_the_other_one(tmp_path: Path) -> None:
+    class Forgetful(Gateway):
+        def submit(self, body: bytes, *, key: str | None = None) -> Submitted:
+            self.slurm.jobs.clear()
+            return super().submit(body, key=key)
+
+    write(tmp_path, "a.json", "b.json")
+    told = run(tmp_path, Forgetful(Slurm()), Options(settle=0.0, in_flight=2))
+    assert [(event.file, event.job_id, event.state) for event in told if event.kind == "ended"] == [
+        ("a.json", 90, "UNKNOWN"),
+        ("b.json", 90, "COMPLETED"),
+    ]
+    assert statuses(tmp_path) == {"a.json": Status.FAILED, "b.json": Status.COMPLETED}
+
+
 def test_a_file_that_was_corrected_and_put_back_is_submitted(tmp_path: Path) -> None:
     write(tmp_path, "a.json")
     gateway = Gateway(Slurm())
@@ -290,6 +336,20 @@ def test_one_that_was_sent_in_another_version_is_not_sent_again_but_looked_for(t
         ("found again among your jobs: whether it was submitted was not found out while its key could tell",)
     ]
     assert statuses(tmp_path) == {"a.json": Status.COMPLETED}
+
+
+def test_one_that_is_sent_again_when_the_version_has_been_learnt_is_not_taken_for_another_versions(tmp_path: Path) -> None:
+    class Learns(Gateway):
+        def submit(self, body: bytes, *, key: str | None = None) -> Submitted:
+            self.submission_path = "/slurm/v0.0.42/job/submit"
+            return super().submit(body, key=key)
+
+    write(tmp_path, "a.json")
+    gateway = Learns(Slurm())
+    gateway.faults = [UnreachableError("gone", hint="Wait.", sent=True)]
+    told = run(tmp_path, gateway)
+    assert (gateway.slurm.counted, statuses(tmp_path)) == ({"a.json": 1}, {"a.json": Status.COMPLETED})
+    assert [event.notes for event in told if event.kind == "submitted"] == [None]
 
 
 def test_one_that_is_not_found_is_set_aside_as_not_known(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -178,3 +179,18 @@ def test_the_inbox_waits_no_longer_than_it_is_told_to() -> None:
     inbox.put(Stop())
     inbox.put(FolderChanged())
     assert inbox.wait(LIMIT) == [Stop(), FolderChanged()]
+
+
+def test_a_state_that_is_no_word_ends_no_thread() -> None:
+    odd = Event(kind="job", data={"job_id": 6, "job_state": ["COMPLETED"]})
+    after = Event(kind="job", data={"job_id": 7, "job_state": "COMPLETED"})
+    assert watched(Stream(READY, odd, after, hangs=True), news=2) == [Listening(flow=True), JobChanged(job_id=7)]
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_not_watched_and_that_is_all(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    watch = FolderWatch(Inbox(), folder)
+    watch.start()
+    watch._thread.join(LIMIT)
+    assert not watch._thread.is_alive()
