@@ -236,13 +236,10 @@ def test_paths_are_written_as_people_write_them() -> None:
     assert name_of(("jobs", 0, "environment", 2)) == "jobs[0].environment[2]"
 
 
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*NEW, *OLD, "ntasks", "signal", "job", "jobs", "set"]), inner, max_size=4)
-    ),
-    max_leaves=20,
-)
+KEYS = st.sampled_from([*NEW, *OLD, "ntasks", "signal", "job", "jobs", "set"])
+ANYTHING: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+for _ in range(3):
+    ANYTHING = ANYTHING | st.lists(ANYTHING, max_size=3) | st.dictionaries(KEYS, ANYTHING, max_size=4)
 
 
 @given(tree=ANYTHING | st.fixed_dictionaries({"job": ANYTHING, "script": ANYTHING}), version=st.sampled_from([OLDER, NEWER]))
