@@ -5,6 +5,7 @@ A parameter that slurmrestd has for a path is slurmrestd's, and so is every one 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -39,6 +40,8 @@ _YAML = ("application/yaml", "application/x-yaml", "text/yaml", "application/ope
 _FORMS = tuple(form.value for form in Form)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+# What may be said again of what somebody took for a state.
+_STATE = re.compile(r"[A-Z0-9_]{1,32}")
 
 
 class NotAcceptable(Refusal):
@@ -173,8 +176,13 @@ def _states(values: list[str] | None, listing: Listing) -> frozenset[str] | None
         return None
     known = NODE_STATES if listing is Listing.NODES else JOB_STATES
     words = [word.upper() for word in _words(values, "state")]
-    if any(word not in known for word in words):
-        raise _refused("one of the states is none of Slurm's", f"The states are {', '.join(sorted(set(known.values())))}, and their short forms.")
+    wrong = next((word for word in words if word not in known), None)
+    if wrong is not None:
+        states = sorted(set(known.values()))
+        is_word = _STATE.fullmatch(wrong) is not None
+        meant = difflib.get_close_matches(wrong, states, n=1) if is_word else []
+        named, perhaps = f"'{wrong}'" if is_word else "one of the states", f"Did you mean {meant[0]}? " if meant else ""
+        raise _refused(f"{named} is none of Slurm's", f"{perhaps}The states are {', '.join(states)}, and their short forms.")
     return frozenset(known[word] for word in words)
 
 

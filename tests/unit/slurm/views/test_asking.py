@@ -205,3 +205,18 @@ def test_whatever_is_asked_there_is_a_view_or_a_refusal_and_nothing_of_slurmrest
 
 def test_the_next_page_is_asked_for_in_the_same_words() -> None:
     assert next_query("fields=job_id&cursor=old&limit=2&flags=%20", "new_-") == "fields=job_id&limit=2&flags=%20&cursor=new_-"
+
+
+@pytest.mark.parametrize(
+    ("said", "named", "hint"),
+    [
+        ("RUNING", "'RUNING' is none of Slurm's", "Did you mean RUNNING? The states are "),
+        ("R,zzz", "'ZZZ' is none of Slurm's", "The states are "),
+        ("%1b[31m", "one of the states is none of Slurm's", "The states are "),
+        ("r" * 5000, "one of the states is none of Slurm's", "The states are "),
+    ],
+)
+def test_a_state_that_is_none_is_named_where_it_is_a_word_with_what_may_have_been_meant(said: str, named: str, hint: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        view_of(f"state={said}")
+    assert (named in refused.value.detail, refused.value.hint.startswith(hint)) == (True, True), (refused.value.detail, refused.value.hint)
