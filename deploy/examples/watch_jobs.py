@@ -23,7 +23,7 @@ async def main() -> None:
                 print("under way:", len(under_way), flush=True)
             elif event.job_id is not None:
                 (under_way.discard if event.is_over else under_way.add)(event.job_id)
-                print("job", event.job_id, event.data.get("name"), event.data.get("job_state"), flush=True)
+                print("job", event.job_id, event.name, event.state, flush=True)
             if not under_way:
                 return
 

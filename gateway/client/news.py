@@ -33,11 +33,40 @@ class Event:
         return told if isinstance(told, int) and not isinstance(told, bool) else None
 
     @property
+    def name(self) -> str | None:
+        """The name of the job."""
+        return self._text("name")
+
+    @property
+    def user(self) -> str | None:
+        """Whose job it is."""
+        return self._text("user_name")
+
+    @property
+    def partition(self) -> str | None:
+        """The partition that the job is in."""
+        return self._text("partition")
+
+    @property
+    def state(self) -> str | None:
+        """The state of the job, in Slurm's word; None for one that is ``gone``, whose last is ``previous_state``."""
+        return self._text("job_state")
+
+    @property
+    def previous_state(self) -> str | None:
+        """The state that the job had before, None for one that is new."""
+        return self._text("previous_state")
+
+    @property
     def is_over(self) -> bool:
         """Whether it tells of a job that it has ended, or that Slurm does not know it any more."""
         flags = self.data.get("state_flags")
         state = str(self.data.get("job_state", ""))
         return self.kind == "gone" or (self.kind == "job" and has_ended(state, map(str, flags) if isinstance(flags, list) else ()))
+
+    def _text(self, name: str) -> str | None:
+        told = self.data.get(name)
+        return told if isinstance(told, str) else None
 
 
 class Parser:

@@ -92,3 +92,14 @@ def test_an_event_says_whether_its_job_is_over(kind: str, data: dict[str, Any], 
 @pytest.mark.parametrize(("data", "job_id"), [({"job_id": 5}, 5), ({"job_id": "5"}, None), ({}, None), ({"job_id": True}, None)])
 def test_an_event_knows_its_job(data: dict[str, Any], job_id: int | None) -> None:
     assert Event(kind="job", data=data).job_id == job_id
+
+
+def test_what_an_event_tells_of_its_job_is_had_by_name() -> None:
+    told = {"name": "hello", "user_name": "bob", "partition": "main", "job_state": "RUNNING", "previous_state": "PENDING"}
+    event = Event(kind="job", data=told)
+    assert (event.name, event.user, event.partition, event.state, event.previous_state) == tuple(told.values())
+
+
+def test_of_what_is_no_text_an_event_tells_nothing() -> None:
+    event = Event(kind="job", data={"name": 7, "user_name": None, "partition": ["main"], "job_state": {}})
+    assert (event.name, event.user, event.partition, event.state, event.previous_state) == (None,) * 5
