@@ -32,7 +32,9 @@ def prepare(layout: Layout, ids: dict[str, int], space: Namespace) -> None:
         return
     shutil.rmtree(layout.mariadb_data, ignore_errors=True)
     owned_directory(layout.mariadb_data, ids["mysql"])
-    space.run_logged([*_INSTALL, f"--datadir={layout.mariadb_data}"], "mysql", layout.log("mariadb"))
+    # Temporary tables are called by the server's pid, and that of another site may be the same, in a namespace of its own.
+    folders = [f"--{name}={layout.mariadb_data}" for name in ("datadir", "tmpdir")]
+    space.run_logged([*_INSTALL, *folders], "mysql", layout.log("mariadb"))
     marker.touch()
 
 

@@ -31,8 +31,9 @@ def screen(alice: Person) -> Iterator[Terminal]:
 
 
 def lines_of(shown: str, job: int) -> list[str]:
-    """Return a list's headings and the line of one job; alice may have others."""
-    found = [line for line in shown.splitlines() if line.split()[:1] in (["JOB"], [str(job)])]
+    """Return a list's headings and the line of one job; alice may have others, and as many as its number says."""
+    lines = [line for line in shown.splitlines() if line.split()[1:2] not in (["job"], ["jobs"])]
+    found = [line for line in lines if line.split()[:1] in (["JOB"], [str(job)])]
     assert len(found) == 2, shown
     return found
 
