@@ -14,6 +14,7 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ _TRIES = 3
 _LONGEST_URI = 1024  # a QR code has no room for much more
 _LIFETIME = "120"  # seconds that the credential is good for
 _OK, _UNAUTHORIZED = 200, 401
+_QUESTION = "The code that it shows now: "
+_AGAIN = "run this again"
+_ANOTHER_TICKET = "ask your administrators for another ticket: this one is used up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not all(isinstance(begun.get(key), str) for key in ("token", "otpauth_uri", "secret")) or len(begun["otpauth_uri"]) > _LONGEST_URI:
         raise _no_gateway(gateway)
     _say(_shown(begun, qr=sys.stdout.isatty()))
-    _say(f"\n{_recovery(_confirmed(gateway, str(begun['token'])))}\nDone: sign in with your password and the next code.\n")
+    codes = _confirmed(gateway, str(begun["token"]), *((_code_at_the_terminal, _ANOTHER_TICKET) if arguments.ticket else (_first_code, _AGAIN)))
+    _say(f"\n{_recovery(codes)}\nDone: sign in with your password and the next code.\n")
     return 0
 
 
@@ -159,10 +164,13 @@ def _trust(ca: Path | None) -> ssl.SSLContext:
         raise CommandError(f"--ca {ca}: {error.strerror or 'is no certificate'}", "Name a file with the CA's certificate (PEM).") from error
 
 
-def _confirmed(gateway: Gateway, token: str) -> list[str]:
-    """Ask for the first code until it is right, three times at most; return the recovery codes."""
+def _confirmed(gateway: Gateway, token: str, ask: Callable[[], str], otherwise: str) -> list[str]:
+    """Ask for the first code until it is right, three times at most; return the recovery codes. Raise CommandError, which hints at ``otherwise``."""
     for _ in range(_TRIES):
-        status, said = _post(gateway, "/auth/totp/confirm", {"otp": _first_code()}, token)
+        code = ask()
+        if not code:
+            continue
+        status, said = _post(gateway, "/auth/totp/confirm", {"otp": code}, token)
         if status == _OK:
             codes = said.get("recovery_codes")
             if not isinstance(codes, list) or not codes:
@@ -171,11 +179,19 @@ def _confirmed(gateway: Gateway, token: str) -> list[str]:
         if status != _UNAUTHORIZED or said.get("reason") != "credentials_refused":
             raise _refused(said)
         sys.stderr.write(f"That code is not right. {_printable(str(said.get('detail', '')))}\n")
-    raise CommandError("no right code was given", "Nothing was enrolled. Check the clock of your device, then run this again.")
+    raise CommandError("no right code was given", f"Nothing was enrolled. Check the clock of your device, then {otherwise}.")
+
+
+def _code_at_the_terminal() -> str:
+    """Ask where the ticket was asked for; nothing is a slip as any other, for the ticket is used up already."""
+    try:
+        return terminal.line(_QUESTION).replace(" ", "")
+    except CommandError:
+        return ""
 
 
 def _first_code() -> str:
-    sys.stderr.write("The code that it shows now: ")
+    sys.stderr.write(_QUESTION)
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from gateway import __version__
-from gateway.client.errors import GatewayError, printable
+from gateway.client.errors import GatewayError, discreet
 from gateway.errors import CommandError
 
 USAGE = 2
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         completing.complete(build_parser)
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == ["help"]:
-        words = [*words[1:2], "--help"]
+        words = [*words[1:], "--help"]
     _have_streams()
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").isascii():  # '²' is a digit to rich, and no number to Python
@@ -199,7 +199,7 @@ def _failed(error: CommandError | GatewayError | ModuleNotFoundError | OSError |
 
 def _say(message: str, hint: str, exit_code: int = 1) -> int:
     try:
-        sys.stderr.write(f"{_PROGRAM}: {printable(message)}\nhint: {printable(hint)}\n")
+        sys.stderr.write(f"{_PROGRAM}: {discreet(message)}\nhint: {discreet(hint)}\n")
     except OSError:  # nobody reads it, and the exit code says enough
         _write_no_more(sys.stderr)
     return exit_code

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TOKEN = re.compile(r"sgw_[0-9A-Za-z]{8,}")
+_TOKEN = re.compile(r"(sg[wt])_[0-9A-Za-z]{8,}")
 SIGN_IN_AGAIN = frozenset({"token_refused", "credentials_required"})
 """Reasons of refusals that a new sign-in answers."""
 STALE = "second_factor_stale"
@@ -26,8 +26,8 @@ class GatewayError(Exception):
     media_type: str = ""
 
     def __init__(self, message: str, *, hint: str, reason: str | None = None, status: int | None = None, request_id: str | None = None) -> None:
-        super().__init__(_discreet(message))
-        self.hint = _discreet(hint)
+        super().__init__(discreet(message))
+        self.hint = discreet(hint)
         self.reason = reason or self.reason
         self.status = status
         self.request_id = None if request_id is None else printable(request_id)
@@ -114,9 +114,9 @@ class NotSignedInError(GatewayError):
     reason = "not_signed_in"
 
 
-def _discreet(text: str) -> str:
-    """Return ``text``, printable, without the tokens that a server may have put into its words: errors end up in logs."""
-    return _TOKEN.sub("sgw_…", printable(text))
+def discreet(text: str) -> str:
+    """Return ``text``, printable, without the tokens and tickets that a server, or a command line, may have put into it: errors end up in logs."""
+    return _TOKEN.sub(r"\1_…", printable(text))
 
 
 def printable(text: str) -> str:

@@ -85,11 +85,11 @@ class Checkup:
             self._readmissions.add(self._start(self._readmit(endpoint, head)))
         return bool(due)
 
-    async def readmissions(self) -> None:
-        """Wait until those that are being asked have answered, or not."""
-        self._readmissions = {task for task in self._readmissions if not task.done()}
-        if self._readmissions:
-            await asyncio.wait(self._readmissions)
+    async def readmissions(self, enough: Callable[[], bool]) -> None:
+        """Wait until there is ``enough``, or those that are being asked have all answered, or not."""
+        while self._readmissions and not enough():
+            await asyncio.wait(self._readmissions, return_when=asyncio.FIRST_COMPLETED)
+            self._readmissions = {task for task in self._readmissions if not task.done()}
 
     def wait(self) -> float:
         """Return the seconds until one that is left alone is asked again."""

@@ -30,10 +30,11 @@ def uncounted(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ticket:
-    """A call that waits: whose it is, and which slurmrestd it would rather not go to."""
+    """A call that waits: whose it is, which slurmrestd it would rather not go to, and which of those it could not connect to."""
 
     user: str
     avoid: tuple[Endpoint, ...]
+    failed: tuple[Endpoint, ...]
     granted: asyncio.Future[Endpoint]
 
 
@@ -96,16 +97,17 @@ class Pool:
 
         Where one cannot be reached, the others are tried. Raises TooManyCalls, UpstreamBusy or UpstreamUnreachable, nothing having been sent.
         """
-        tried = () if avoid is None else (avoid,)
+        avoided = () if avoid is None else (avoid,)
+        failed: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = self._claim(head, tried) or await self._wait(head, tried)
+            endpoint = self._claim(head, (*avoided, *failed), failed) or await self._wait(head, (*avoided, *failed), failed)
             try:
                 connection = (None if fresh else endpoint.reuse()) or await endpoint.open()
             except UpstreamUnreachable:
                 self.checkup.could_not_connect(endpoint)  # before the place is free, so that nobody is sent after it
                 self._leave(endpoint, head.username)
-                tried = (*tried, endpoint)
-                if not await self._another(head, tried):
+                failed = (*failed, endpoint)
+                if not await self._another(head, failed):
                     raise
             except BaseException:
                 self._leave(endpoint, head.username)
@@ -139,46 +141,46 @@ class Pool:
         for endpoint in self.endpoints:
             endpoint.close()
 
-    def _claim(self, head: Head, avoid: tuple[Endpoint, ...] = ()) -> Endpoint | None:
+    def _claim(self, head: Head, avoid: tuple[Endpoint, ...] = (), failed: tuple[Endpoint, ...] = ()) -> Endpoint | None:
         """Take a place and a turn if both are free."""
         if self._usable and len(self.endpoints) > 1:
             self.checkup.pass_by(head)
-        endpoint = self._free(avoid)
+        endpoint = self._free(avoid, failed)
         if endpoint is None or not self._turns.enter(head.username):
             return None
         self._take(endpoint)
         return endpoint
 
-    def _free(self, avoid: tuple[Endpoint, ...] = ()) -> Endpoint | None:
+    def _free(self, avoid: tuple[Endpoint, ...] = (), failed: tuple[Endpoint, ...] = ()) -> Endpoint | None:
         """Return where there is a place."""
         self._turn += 1
-        return choose((self._left(avoid) or self._usable) if avoid else self._usable, self._turn, avoid)
+        return choose(self._left(failed) or self._usable if failed else self._usable, self._turn, avoid)
 
-    def _left(self, tried: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        """Return those that were not tried: a doubtful one where no better one is left, for a doubt is less than a failure."""
-        better = tuple(endpoint for endpoint in self._usable if endpoint not in tried)
-        return better or tuple(endpoint for endpoint in self.endpoints if endpoint.breaker.closed and endpoint not in tried)
+    def _left(self, failed: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Return those that have not failed: a doubtful one where no better one is left, for a doubt is less than a failure."""
+        better = tuple(endpoint for endpoint in self._usable if endpoint not in failed)
+        return better or tuple(endpoint for endpoint in self.endpoints if endpoint.breaker.closed and endpoint not in failed)
 
-    async def _another(self, head: Head, tried: tuple[Endpoint, ...]) -> bool:
-        """Tell whether there is one that was not tried, if need be once those are known that may be well again.
+    async def _another(self, head: Head, failed: tuple[Endpoint, ...]) -> bool:
+        """Tell whether there is one that has not failed, if need be once it is known which may be well again.
 
         With none left, those that were left alone are asked before their time: they may be what is left of the cluster.
         """
-        if not self._left(tried):
-            self.checkup.knock(head, early=set(self.endpoints) - set(tried))
-            await self.checkup.readmissions()
-        return bool(self._left(tried))
+        if not self._left(failed):
+            self.checkup.knock(head, early=set(self.endpoints) - set(failed))
+            await self.checkup.readmissions(lambda: bool(self._left(failed)))
+        return bool(self._left(failed))
 
     def _take(self, endpoint: Endpoint) -> None:
         endpoint.taken += 1
         if endpoint.watch is None:
             self.checkup.watch(endpoint)
 
-    async def _wait(self, head: Head, avoid: tuple[Endpoint, ...]) -> Endpoint:
+    async def _wait(self, head: Head, avoid: tuple[Endpoint, ...], failed: tuple[Endpoint, ...]) -> Endpoint:
         """Wait for a turn and a place; a call that has been on its way already goes before its person's others."""
         if not self._usable and not self.checkup.knock(head):
             raise self._unreachable()
-        ticket = _Ticket(head.username, avoid, self._loop.create_future())
+        ticket = _Ticket(head.username, avoid, failed, self._loop.create_future())
         full = self._turns.queue(ticket.user, ticket, first=bool(avoid))
         if full is not None:
             raise self._full(full)
@@ -209,7 +211,7 @@ class Pool:
             if ticket.granted.done():  # it has given up, and nobody has noticed yet
                 self._turns.leave(ticket.user)
                 continue
-            endpoint = (self._free(ticket.avoid) if ticket.avoid else None) or endpoint
+            endpoint = (self._free(ticket.avoid, ticket.failed) if ticket.avoid else None) or endpoint
             self._take(endpoint)
             ticket.granted.set_result(endpoint)
 

@@ -291,3 +291,35 @@ def test_whose_ticket_it_is_is_not_said_where_munge_says_who_it_is(run: Run, doo
     ran = run("enroll-me", door.url, "--user", "carol")
     hint = "munge says itself who you are: leave --user out, or add --ticket."
     assert (ran.code, ran.err, door.asked) == (2, failure("--user goes with --ticket", hint), [])
+
+
+def test_a_slip_at_the_code_is_no_reason_to_lose_the_ticket(door: Door, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "gateway", "enroll-me", door.url, "--ca", str(door.ca), "--ticket", "--user", "carol"]
+    with Terminal(words, {"HOME": str(tmp_path)}, stdin=subprocess.DEVNULL) as terminal:
+        terminal.answer("Password: ", "correct horse")
+        terminal.answer("Ticket: ", "sgt_a-ticket")
+        terminal.answer("The code that it shows now: ", "")
+        terminal.answer("The code that it shows now: ", "123 456")
+        assert terminal.ended() == 0
+    assert [asked for _, asked, _ in door.asked][1:] == [{"otp": "123456"}]
+
+
+def test_whose_ticket_is_used_up_in_vain_asks_for_another(door: Door, tmp_path: Path) -> None:
+    door.answers[1:] = [(401, WRONG)] * 3
+    words = [sys.executable, "-m", "gateway", "enroll-me", door.url, "--ca", str(door.ca), "--ticket", "--user", "carol"]
+    with Terminal(words, {"HOME": str(tmp_path)}) as terminal:
+        terminal.answer("Password: ", "correct horse")
+        terminal.answer("Ticket: ", "sgt_a-ticket")
+        for _ in range(3):
+            terminal.answer("The code that it shows now: ", "000000")
+        assert terminal.ended() == 1
+    hint = "Nothing was enrolled. Check the clock of your device, then ask your administrators for another ticket: this one is used up."
+    assert terminal.shown.endswith(failure("no right code was given", hint))
+
+
+def test_a_ticket_on_the_command_line_is_not_said_again(run: Run, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = f"sgt_{'a' * 49}"
+    monkeypatch.setenv("SLURM_GATEWAY_URL", door.url)
+    for words in ([door.url, "--ticket", ticket], ["--ticket", ticket], [f"--ticket={ticket}"]):
+        ran = run("enroll-me", *words)
+        assert (ran.code, "aaaa" in ran.out + ran.err, "\nhint: " in ran.err) == (2, False, True), ran.err

@@ -496,3 +496,42 @@ async def test_the_only_one_is_not_asked_before_its_time(cluster: Cluster, slurm
     assert pool.endpoints[0].asking == 0
     assert not pool.checkup._tasks
     pool.close()
+
+
+async def test_where_the_other_one_ails_a_call_goes_back_to_the_one_that_hung_up(cluster_of_two: Cluster) -> None:
+    pool = fair(cluster_of_two)
+    pool.endpoints[1].ailing = True
+    pool._review()
+    connection = await pool.acquire(CALL, fresh=True, avoid=pool.endpoints[0])
+    assert connection.origin.number == 0
+    back(pool, connection)
+    pool.close()
+
+
+async def test_where_the_other_one_is_full_a_call_goes_back_at_once_to_the_one_that_hung_up(cluster_of_two: Cluster) -> None:
+    pool = fair(cluster_of_two)
+    pool.endpoints[1].taken = pool.endpoints[1].places
+    async with asyncio.timeout(0.5):
+        connection = await pool.acquire(CALL, fresh=True, avoid=pool.endpoints[0])
+    assert connection.origin.number == 0
+    pool.endpoints[1].taken = 0
+    back(pool, connection)
+    pool.close()
+
+
+async def test_a_call_waits_for_the_first_that_is_well_again_and_not_for_one_that_hangs(tmp_path: Path, slurms: list[fakes.FakeSlurmrestd]) -> None:
+    (tmp_path / "third").mkdir()
+    async with fakes.slurmrestd(tmp_path / "third") as hangs:
+        gate = fakes.Gate()
+        hangs.script = [gate]
+        urls = [*(slurm.url for slurm in slurms), hangs.url]
+        pool = fair(Cluster.model_validate({"urls": urls, "jwt_key_file": "/nowhere", "connect_timeout": "1s", "breaker_probe": "60s"}))
+        for number in (1, 2):
+            pool.checkup._trip(pool.endpoints[number])
+        await slurms[0].stop()
+        async with asyncio.timeout(5):
+            connection = await pool.acquire(CALL)
+        assert connection.origin.number == 1
+        gate.open.set()
+        back(pool, connection)
+        pool.close()
