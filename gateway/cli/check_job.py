@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LARGEST_DESCRIPTION = 64 * 1024 * 1024
 """Bytes of an OpenAPI document; that of 24.11 has 1.6 million."""
 # For each the file is read anew.
-_MOST = 50
+_MOST, _LARGEST_READ_ANEW = 50, 1024 * 1024
 _HINT = "Correct it, then check again."
 
 
@@ -39,8 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps({"problems": [asdict(problem) for problem in problems]}) + "\n")
     else:
+        unread = problems if len(problems) > 1 and not any(problem.field for problem in problems) else []
         for problem in problems:
-            sys.stdout.write(printable(line_of(problem, arguments.file)) + "\n")
+            # Of lines that could not be read each has its own way out.
+            out = f". {problem.hint}" if problem in unread else ""
+            sys.stdout.write(printable(line_of(problem, arguments.file) + out) + "\n")
         for note in notes:
             terminal.say(printable(note))
     sys.stdout.flush()
@@ -82,7 +85,7 @@ def problems_of(file: str, submission: Submission) -> tuple[list[Problem], Seque
 def _faults(error: JobFileError, content: bytes, file: str) -> list[Problem]:
     """Return what keeps a file from being read: of a script's #SBATCH lines, each that is wrong, with what to do about it."""
     faults, lines = [error], content.split(b"\n")
-    while len(faults) < _MOST:
+    while len(faults) < _MOST and len(content) <= _LARGEST_READ_ANEW:
         number = faults[-1].line
         if number is None or not b"".join(lines[number - 1 : number]).startswith((b"#SBATCH", b"#SLURM")):
             break
@@ -92,17 +95,16 @@ def _faults(error: JobFileError, content: bytes, file: str) -> list[Problem]:
             break
         except JobFileError as another:
             faults.append(another)
-    return [_problem(fault, file, alone=len(faults) == 1) for fault in faults]
+    return [_problem(fault, file) for fault in faults]
 
 
-def _problem(error: JobFileError, file: str, *, alone: bool) -> Problem:
+def _problem(error: JobFileError, file: str) -> Problem:
     from gateway.client.jobfile.checking import Problem  # noqa: PLC0415 - after the answer
 
     message = str(error)
     for place in (f"{file}:{error.line}:{error.column}: ", f"{file}:{error.line}: ", f"{file}: ", f"{file} "):
         message = message.removeprefix(place)
-    said = message if alone else f"{message}. {error.hint}"
-    return Problem(line=error.line, column=error.column, field="", message=said, hint=error.hint, severity="error")
+    return Problem(line=error.line, column=error.column, field="", message=message, hint=error.hint, severity="error")
 
 
 def _content(file: str) -> bytes:

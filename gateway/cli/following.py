@@ -25,6 +25,8 @@ TIMED_OUT = 124
 """The exit code when the time was up first, as timeout(1) has it."""
 _ROUND, _OFTEN, _SELDOM, _MINUTE = 20, 1, 5, 60
 _AWAY_FIRST, _AWAY_LONGEST, _AWAY_AT_MOST = 1.0, 10.0, 60.0
+# What slurmrestd says while slurmctld is restarted, and of what will never go well.
+_FAULT, _FAULTY_AT_MOST = 500, 600.0
 
 
 class Waits(Protocol):
@@ -150,12 +152,12 @@ class Follower:
 
     def _ask(self, wanted: JobId, wait: int) -> list[Job]:
         """Return a job, waiting up to so many seconds for its next state; whatever is away meanwhile is waited for."""
-        pause = _AWAY_FIRST
+        pause, begun = _AWAY_FIRST, self._clock()
         while True:
             try:
                 return self._job(wanted, wait)
             except GatewayError as error:
-                if not may_pass(error):
+                if not may_pass(error) or (error.status == _FAULT and self._clock() - begun > _FAULTY_AT_MOST):
                     raise
                 self._clear()
                 if pause == _AWAY_FIRST:

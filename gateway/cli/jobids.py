@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.client.cluster import Job
-from gateway.client.errors import JobForgottenError
+from gateway.client.errors import GatewayError, JobForgottenError
+from gateway.client.patience import may_pass
 from gateway.errors import CommandError
 
 _WRITTEN = re.compile(r"(?P<job>[0-9]{1,10})(?:_(?P<task>[0-9]{1,10})|\+(?P<part>[0-9]{1,6}))?", re.ASCII)
@@ -38,7 +39,9 @@ class JobId:
 
     def of(self, jobs: Iterable[Job]) -> list[Job]:
         """Return those of ``jobs``, which Slurm shows of ``job``, that are meant."""
-        return [job for job in jobs if self._is(job)]
+        found = [job for job in jobs if self._is(job)]
+        # Of those that wait Slurm may not tell all (``…``); a task that has begun is told by its number.
+        return [job for job in found if self.task is not None and job.array_task == str(self.task)] or found
 
     def _is(self, job: Job) -> bool:
         if self.task is not None:
@@ -58,13 +61,18 @@ def job_id(text: str) -> JobId:
 
 
 def meant(wanted: JobId, shown: Iterable[Job], accounted: Callable[[int], list[Job]]) -> list[Job]:
-    """Return those of ``shown`` that are meant, or what accounting has of a task that Slurm has forgotten while others of its array go on."""
+    """Return those of ``shown`` that are meant, or what accounting has of a task that Slurm has forgotten while others of its array go on.
+
+    Raise GatewayError where accounting is away for a while.
+    """
     found = wanted.of(shown)
     if found or wanted.is_whole:
         return found
     try:
         return wanted.of(accounted(wanted.job))
-    except JobForgottenError:
+    except JobForgottenError as error:
+        if isinstance(error.__cause__, GatewayError) and may_pass(error.__cause__):
+            raise error.__cause__ from None
         return []
 
 

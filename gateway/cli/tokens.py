@@ -61,7 +61,10 @@ def create(arguments: argparse.Namespace) -> int:
             _write(gateway, arguments.output, made)
     kept = {"token": made.token.reveal().decode()} if arguments.output is None else {"file": str(arguments.output)}
     if arguments.json:
-        sys.stdout.write(json.dumps({"id": made.id, "name": made.name, **_terms(made), "expires_in": round(made.expires_in), **kept}) + "\n")
+        sys.stdout.write(
+            json.dumps({"token_type": "Bearer", "id": made.id, "name": made.name, **_terms(made), "expires_in": round(made.expires_in), **kept})
+            + "\n"
+        )
     else:
         sys.stdout.write("".join(f"{value}\n" for value in kept.values()))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
@@ -418,15 +419,15 @@ class _Proving:
         self._prove = prove
         self._loop = loop
         self._asked: list[Future[Secret]] = []
-        self._over = False
+        self._over = threading.Event()
 
     def __call__(self, error: GatewayError) -> Secret:
         """Return the token to go on with; raise ``error`` where nobody can say, or nobody wants to know any more."""
-        if self._prove is None:
+        if self._prove is None or self._over.is_set():
             raise error
         asked = asyncio.run_coroutine_threadsafe(_awaited(self._prove(error)), self._loop)
         self._asked.append(asked)
-        if self._over:
+        if self._over.is_set():
             asked.cancel()
         try:
             return asked.result()
@@ -435,7 +436,7 @@ class _Proving:
 
     def give_up(self) -> None:
         """Ask nobody any more, or whoever leaves the queue would wait for an answer that need not come."""
-        self._over = True
+        self._over.set()
         for asked in self._asked:
             asked.cancel()
 

@@ -78,8 +78,9 @@ class Job:
         """Slurm's word for why the job failed, where it tells more than the state and the exit code do; JobLaunchFailure: it never began."""
         if not self.is_over or self.state in _NO_FAILURE:
             return None
-        if self.reason in _BY_SIGNAL:
-            return NOT_LAUNCHED if self.exit_code == _NOT_LAUNCHED_CODE else None
+        if self.accounted or self.reason in _BY_SIGNAL:
+            # slurmdbd's reason is what the job waited for before it began (sacct(1)).
+            return NOT_LAUNCHED if self.state == "FAILED" and self.exit_code == _NOT_LAUNCHED_CODE else None
         return None if self.reason in _SAID_ALREADY else self.reason
 
     @classmethod

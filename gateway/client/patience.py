@@ -114,7 +114,7 @@ def is_safe_again(error: GatewayError, question: Ask) -> bool:
 def may_pass(error: GatewayError) -> bool:
     """Tell whether a question that changes nothing might be answered later, as it is: a gateway, a Slurm, or what leads there, is away."""
     if isinstance(error, SlurmRefusedError) and (error.status or 0) >= _FAILED:
-        return True  # slurmctld is restarted: slurmrestd gives it no number of its own
+        return True  # slurmctld may be restarted just now; of a status 500 nobody can tell whether that is all
     return is_safe_again(error, _READ)
 
 

@@ -73,6 +73,8 @@ class Queue:
         self._changed: set[tuple[str, int]] = set()
         self._changed_told: set[tuple[str, int]] = set()
         self._notes: dict[str, tuple[str, ...]] = {}
+        # The keys of this run.
+        self._intended: set[str] = set()
         self._reached = False
         self._unreadable: dict[str, tuple[folders.Found, float]] = {}
         self._files: list[folders.Found] = []
@@ -251,6 +253,7 @@ class Queue:
         )
         self._journal.write(intended)
         self._engine.took(found.file)
+        self._intended.add(key)
         self._notes[key] = job.notes
 
     def _set_aside(self, file: str, reason: str, hint: str, *, unknown: bool = False) -> None:
@@ -258,6 +261,7 @@ class Queue:
         self._journal.write(records.SettingAside(file=file, to=to, reason=reason, hint=hint, unknown=unknown, at=self._clocks.wall()))
 
     def _leave(self, entry: Entry) -> None:
+        self._unreadable.pop(entry.file, None)
         to = entry.to or entry.file
         back = "Look whether there is such a job before you put it back." if entry.lost else "When it is corrected, put it back."
         self._journal.still_there()
@@ -272,7 +276,7 @@ class Queue:
     def _send(self, entry: Entry) -> Iterator[QueueEvent]:
         """Send what is intended, for the first time or again; with the same key and the same bytes, to the same path, that is one submission."""
         # Of those of this run the path is theirs, even where the gateway has meanwhile told which version is the newest one.
-        elsewhere = entry.path != self._ways.submission_path and entry.key not in self._notes
+        elsewhere = entry.path != self._ways.submission_path and entry.key not in self._intended
         if elsewhere or not -_PUT_BACK < self._clocks.wall() - entry.intended_at <= _KEY_AGE:
             self._begin_anew(entry)
             return

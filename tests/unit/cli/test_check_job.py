@@ -190,3 +190,19 @@ def test_of_very_many_wrong_lines_the_first_are_told(run: Run, serve: Serve) -> 
     serve(document(NEW))
     ran = run("check", written(b"#!/bin/sh\n" + b"#SBATCH --nonsense\n" * 1000 + b"true\n", "many.sh"))
     assert (ran.code, ran.out.count("many.sh:")) == (1, 50)
+
+
+def test_of_a_very_large_script_the_first_wrong_line_is_told(run: Run, serve: Serve) -> None:
+    serve(document(NEW))
+    ran = run("check", written(b"#!/bin/sh\n" + b"#SBATCH --nonsense\n" * 3 + b"#" * 1024 * 1024, "large.sh"))
+    assert (ran.code, ran.out.count("large.sh:")) == (1, 1)
+
+
+def test_what_to_do_about_each_wrong_line_is_said_to_people_beside_it_and_to_programs_apart(run: Run, serve: Serve) -> None:
+    serve(document(NEW))
+    script = written(b"#!/bin/sh\n#SBATCH --nonsense\n#SBATCH --time=soon\ntrue\n", "two.sh")
+    problems = json.loads(run("check", script, "--json").out)["problems"]
+    lines = run("check", script).out.splitlines()
+    assert len(problems) == len(lines) == 2
+    for problem, line in zip(problems, lines, strict=True):
+        assert (problem["hint"] in problem["message"], line.endswith(f"{problem['message']}. {problem['hint']}")) == (False, True)

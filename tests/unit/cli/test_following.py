@@ -293,3 +293,32 @@ def test_a_task_that_slurm_has_forgotten_while_others_go_on_is_told_by_accountin
     gateway = Gateway(clock, job7=[[task(1, "RUNNING"), task(3, "RUNNING")], [task(1, "RUNNING")]])
     gateway.recorded = [task(1, "RUNNING"), task(3, "FAILED", 4)]
     assert [one.exit_code for one in follow(gateway, "7_3")] == [4]
+
+
+def test_a_task_is_told_by_its_number_where_those_that_wait_are_not_told_in_full(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    cut = job("PENDING", array_job_id=7, array_task="4-9,12-15,...")
+    assert [one.exit_code for one in follow(Gateway(clock, job7=[[task(3, "FAILED", 4), cut]]), "7_3")] == [4]
+
+
+def test_accounting_that_is_away_for_a_while_is_waited_for(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    class Away(Gateway):
+        tries = 0
+
+        def accounted(self, job_id: int) -> list[Job]:
+            assert job_id == 7
+            self.tries += 1
+            if self.tries < 4:
+                raise JobForgottenError("accounting cannot be asked", hint="") from SlurmRefusedError(
+                    "no slurmdbd", hint="", status=502, request_id=None
+                )
+            return [task(3, "FAILED", 4)]
+
+    gateway = Away(clock, job7=[[task(1, "RUNNING")]])
+    assert ([one.exit_code for one in follow(gateway, "7_3")], gateway.tries) == ([4], 4)
+
+
+def test_a_fault_that_does_not_pass_is_waited_for_ten_minutes(clock: Clock, follow: Callable[..., list[Ended]]) -> None:
+    began = clock.now
+    with pytest.raises(SlurmRefusedError, match="something is wrong"):
+        follow(Gateway(clock, job7=[SlurmRefusedError("something is wrong", hint="Ask.", status=500, request_id=None)]))
+    assert 600 < clock.now - began < 660

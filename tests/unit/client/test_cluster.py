@@ -217,3 +217,13 @@ def test_words_are_one_several_or_a_list(told: object, found: tuple[str, ...]) -
 def test_why_a_job_failed_is_told_where_its_state_and_exit_code_do_not(state: str, code: int | None, reason: str | None, why: str | None) -> None:
     """A script that ended itself by signal 9 has JobLaunchFailure on 22.05; one that could not begin has RaisedSignal on 24.11."""
     assert Job(id=7, name="x", user="alice", state=state, exit_code=code, reason=reason).failure == why
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [({"return_code": 3, "signal": {"signal_id": 0}}, None), ({"return_code": 0, "signal": {"signal_id": 53}}, "JobLaunchFailure")],
+)
+def test_what_a_job_waited_for_is_not_why_it_failed(code: object, failure: str | None) -> None:
+    told = {"job_id": 7, "state": {"current": "FAILED", "reason": "QOSMaxJobsPerUserLimit"}, "exit_code": code}
+    job = Job.of_accounting(told)
+    assert (job.accounted, job.failure) == (True, failure), job
