@@ -253,10 +253,10 @@ map "$http_authorization $http_x_slurm_user_token" $sgw_node {
 upstream slurm_gateway_anyhow {
 @{anyhow}
 }
-map "$sgw_once$request_method $upstream_connect_time" $sgw_elsewhere {
+map "$sgw_once$request_method $upstream_bytes_sent" $sgw_elsewhere {
     default "";
     "~^(?:GET|HEAD|OPTIONS) " 1;
-    "~^POST -(?:(?:,| :) -)*$" 1;
+    "~^POST 0(?:(?:,| :) 0)*$" 1;
 }
 
 """

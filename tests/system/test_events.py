@@ -219,7 +219,7 @@ def test_an_array_is_finished_when_its_tasks_are(site: Site) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 200])
-def test_two_hundred_listeners_cost_slurmrestd_no_more_than_one(alike: Chain, count: int) -> None:
+def test_however_many_listen_slurmrestd_is_looked_at_once_a_second(alike: Chain, count: int) -> None:
     site, witness = alike.site, alike.witness
     users = ("alice", "bob", "adele")
     tokens = {user: site.token(user) for user in users}
@@ -230,9 +230,8 @@ def test_two_hundred_listeners_cost_slurmrestd_no_more_than_one(alike: Chain, co
         began = time.monotonic()
         time.sleep(6)
         looks, span = Counter(seen.request_line.split("?")[0] for seen in witness.taken()), time.monotonic() - began
-    # How much one may cost: a look each second, and less on a machine that is busy with other things.
     assert looks.keys() == {f"GET {V}/jobs"}
-    assert looks.total() <= span / 1.0 + 1, (looks, span)
+    assert looks.total() <= span + 1, (looks, span)  # fewer on a machine that is busy with other things
 
 
 def test_many_who_wait_cost_slurmrestd_what_one_does(alike: Chain) -> None:

@@ -798,6 +798,7 @@ async def test_a_node_that_came_back_is_there_for_all_at_once_when_the_other_die
     assert {await ask(token) for token in sorted(theirs) * 4} == {200}
     await asyncio.sleep(2.1)  # nginx counts whole seconds, and there is nothing to be seen from outside that could be waited for
     asking = sorted(ours)[:8]
+    assert len(asking) > 1
     all_are_here, released = asyncio.Event(), asyncio.Event()
 
     async def hold(writer: asyncio.StreamWriter) -> None:
@@ -812,9 +813,12 @@ async def test_a_node_that_came_back_is_there_for_all_at_once_when_the_other_die
         if way != "a read that the first node took with it":
             site.stub.die()
         asked = [asyncio.create_task(ask(token)) for token in asking]
-        await asyncio.wait([*asked, asyncio.create_task(all_are_here.wait())], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        waiting = asyncio.create_task(all_are_here.wait())
+        await asyncio.wait([*asked, waiting], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
         released.set()
         assert (await asyncio.gather(*asked), len(other.requests)) == ([200] * len(asked), len(asked))
+        assert {message.body for message in other.requests} == {sent[2].encode()}
 
 
 @pytest.mark.parametrize("patches", [{}, FORGIVING], ids=["as it is", "forgiving"])
