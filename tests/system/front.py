@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.main import main
+from tests.system.support import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\n{}"
 
@@ -159,14 +159,6 @@ def make_certificates(folder: Path) -> Path:
     return folder
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def _write_files(
     folder: Path, certificates: Path, ports: list[int], options: dict[str, str], patches: dict[str, str], gateways: Sequence[str]
 ) -> None:
@@ -227,7 +219,7 @@ async def starting(folder: Path, certificates: Path) -> AsyncIterator[Start]:
             nodes: str = "g",
             gateways: Sequence[str] = (),
         ) -> Site:
-            ports = _free_ports(2)
+            ports = [free_port(), free_port()]
             given = gateways or [f"unix:{folder}/{node}" for node in nodes]
             _write_files(folder, certificates, ports, options or {}, patches or {}, given)
             behind = Stub(folder / "g")

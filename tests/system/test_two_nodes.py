@@ -144,7 +144,7 @@ def test_a_node_that_is_killed_under_load_costs_no_submission_that_was_answered_
     assert len(unknown) + len(undone) == len(refused)
     # Only of what was on its way when the node died is nothing known. While it dies, the kernel closes its connections one after the other, so that
     # each of the three senders, all led there by their token, may meet one more of them.
-    assert [number for number in unknown if sent[number] >= dead] == []
+    assert {number: (sent[number] - dead, refused[number]) for number in unknown if sent[number] >= dead} == {}
     assert len(unknown) <= 6
     assert not any(f"{stamp}-{number}" in names for number in undone)
     for job in {job["job_id"] for job in jobs if job["name"] in names}:
