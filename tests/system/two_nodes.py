@@ -182,7 +182,15 @@ def _nginx(site: Site, folder: Path, nodes: list[Node]) -> Iterator[int]:
 
 
 def _runs(pid: str) -> bool:
+    """Tell whether any of its threads runs: the last one closes what they share, and the first may be a zombie long before."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+        return any(map(_thread_runs, Path(f"/proc/{pid}/task").iterdir()))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _thread_runs(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
