@@ -54,6 +54,21 @@ def one_time_code(secret: str, step: int) -> str:
     return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
 
 
+def runs(pid: int) -> bool:
+    """Tell whether a process, or any of its threads, runs: the last one closes what they share, and the first may be a zombie long before."""
+    try:
+        return any(map(_thread_runs, Path(f"/proc/{pid}/task").iterdir()))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _thread_runs(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 START = 60.0
 """Seconds a server may take to start on a machine that does much else; how quick it is is no test's affair."""
 

@@ -26,7 +26,7 @@ import pytest
 
 from tests.system import chain as chains
 from tests.system.chain import Chain, Seen, at_once, chain, family
-from tests.system.support import START, Answer, Site, free_port, wait_for
+from tests.system.support import START, Answer, Site, free_port, runs, wait_for
 
 # A token lives for as short as it may, so that it is soon known what cannot come any more.
 SLURM = 'token_lifetime = "10s"\n'
@@ -138,10 +138,11 @@ class Door:
         return answer
 
     def kill(self) -> None:
-        for pid in family(self._pid):
+        pids = family(self._pid)
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: _is_dead(self._pid), 10, "the gateway's end")
+        wait_for(lambda: not any(map(runs, pids)), 10, "the gateway's end")
 
     def start(self) -> None:
         folder = self.chain.folder
@@ -173,13 +174,6 @@ class Door:
         text = (self.chain.folder / "gateway.toml").read_text()
         [path] = [line.partition("sqlite:///")[2].rstrip('"') for line in text.splitlines() if "sqlite:///" in line]
         return Path(path)
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"Z", "X"}
-    except OSError:
-        return True
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.postgres import Cluster
 from tests.system.second_gateway import UnixConnection
-from tests.system.support import START, Answer, HeaderList, Site, free_port, one_time_code, wait_for
+from tests.system.support import START, Answer, HeaderList, Site, free_port, one_time_code, runs, wait_for
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Node:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         # Its workers are nobody's children now; when they have ended, so have their connections.
-        wait_for(lambda: not any(map(_runs, children)), 10, "the end of the workers")
+        wait_for(lambda: not any(runs(int(pid)) for pid in children), 10, "the end of the workers")
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -179,18 +179,3 @@ def _nginx(site: Site, folder: Path, nodes: list[Node]) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _runs(pid: str) -> bool:
-    """Tell whether any of its threads runs: the last one closes what they share, and the first may be a zombie long before."""
-    try:
-        return any(map(_thread_runs, Path(f"/proc/{pid}/task").iterdir()))
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _thread_runs(thread: Path) -> bool:
-    try:
-        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
