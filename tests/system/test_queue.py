@@ -227,24 +227,24 @@ def _killed_20_times(person: Person, seed: int) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_the_gateway_and_slurmrestd_are_restarted_under_way(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 8)
-    with running(carol, folder, "--in-flight", "2") as queue:
+def test_the_gateway_and_slurmrestd_are_restarted_under_way(person: Person, folder: Path) -> None:
+    names = fill(person, folder, 8)
+    with running(person, folder, "--in-flight", "2") as queue:
         place = 0
         for service in ("slurmrestd", "gateway", "slurmrestd", "gateway"):
             place = queue.wait_for(lambda line: line.startswith("Job Submitted: "), after=place)
-            carol.site.demo("restart", service)
+            person.site.demo("restart", service)
         assert queue.ended(LONG) == 0, queue.notes
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 9)})
+    assert in_slurm(person, names) == Counter({f"{names}{number}": 1 for number in range(1, 9)})
 
 
 @pytest.mark.timeout(240)
-def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> None:
+def test_the_network_is_lost_at_random_moments(person: Person, folder: Path) -> None:
     moments = random.Random(new_seed())  # noqa: S311 - moments, not secrets
-    names = fill(carol, folder, 20)
-    with Relay(carol.site) as cable:
-        through(carol, cable)
-        with running(carol, folder, "--in-flight", "4") as queue:
+    names = fill(person, folder, 20)
+    with Relay(person.site) as cable:
+        through(person, cable)
+        with running(person, folder, "--in-flight", "4") as queue:
             queue.wait_for(lambda line: line.startswith("Submitting job: "))
             for _ in range(8):
                 # In the middle of something: so many bytes later.
@@ -254,19 +254,19 @@ def test_the_network_is_lost_at_random_moments(carol: Person, folder: Path) -> N
                 time.sleep(moments.uniform(0.0, 0.5))
                 cable.mend()
             assert queue.ended(LONG) == 0, queue.notes
-    assert in_slurm(carol, names) == Counter({f"{names}{number}": 1 for number in range(1, 21)})
+    assert in_slurm(person, names) == Counter({f"{names}{number}": 1 for number in range(1, 21)})
 
 
-def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(carol: Person, folder: Path) -> None:
-    names = fill(carol, folder, 2, "sleep 2")
-    with running(carol, folder, "--interval", "1s") as queue:
+def test_a_session_that_ends_under_way_ends_the_queue_and_the_next_one_goes_on(person: Person, folder: Path) -> None:
+    names = fill(person, folder, 2, "sleep 2")
+    with running(person, folder, "--interval", "1s") as queue:
         queue.wait_for(lambda line: line.startswith("Job Submitted: "))
-        carol.site.token(USER, younger_than=0)  # ends the one before
+        person.site.token(USER, younger_than=0)  # ends the one before
         assert queue.ended() == 1
     assert queue.notes[-1].startswith("hint: Sign in again: slurm-gateway login")
-    again = signed_in(carol.site, USER, carol.folder).run("queue", folder)
+    again = signed_in(person.site, USER, person.folder).run("queue", folder)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "No more jobs in queue"), again.stderr
-    assert in_slurm(carol, names) == Counter({f"{names}1": 1, f"{names}2": 1})
+    assert in_slurm(person, names) == Counter({f"{names}1": 1, f"{names}2": 1})
 
 
 def test_on_a_terminal_a_session_that_ends_is_begun_anew_and_the_queue_goes_on(carol: Person, folder: Path) -> None:
